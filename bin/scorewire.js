@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+// Starts the command line under a Node that is new enough, with the heap flags that keep its pauses short: a call's
+// garbage hangs on native handles that a scavenge must copy, so a small young generation means short stops.
+// Plain JavaScript that an old Node can read, since telling it so is this file's work.
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED = 24;
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+const flags = JSON.parse(readFileSync(here('node-flags.json'), 'utf8'));
+// A checkout runs its sources; the published package has only what was built from them.
+const main = [here('../src/main.ts'), here('../dist/main.js')].find((path) => existsSync(path));
+
+let node = process.execPath;
+let modern = Number(process.versions.node.split('.')[0]) >= NEEDED;
+if (!modern) {
+  const pinned = here('../node_modules/.bin/node');
+  if (!existsSync(pinned)) {
+    console.error(`scorewire needs Node ${NEEDED} or newer, this is ${process.version}`);
+    process.exit(1);
+  }
+  node = pinned;
+}
+
+// A semi-space size that somebody chose wins.
+const missing = flags.filter((flag) => !process.execArgv.some((given) => given.startsWith(flag.split('=')[0])));
+if (modern && missing.length === 0) {
+  await import(`file://${main}`);
+} else {
+  const args = [...process.execArgv, ...missing, main, ...process.argv.slice(2)];
+  const child = spawn(node, args, { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+}

@@ -1,0 +1,51 @@
+// The rule that says when a batch is closed, and with how many rows. Pure: a table of cases is its test.
+
+export type CloseInput = {
+  /** Now, on the scheduler's clock, milliseconds. */
+  nowMs: number;
+  /** Rows that could ride together, oldest first: when each should be answered (client's deadline or budget). */
+  dueMs: ArrayLike<number>;
+  /** How many entries of `dueMs` count; at least 1. */
+  queued: number;
+  /** When the oldest of them came. */
+  oldestMs: number;
+  /** The most rows a batch may have. */
+  maxRows: number;
+  /** Beyond this many rows a larger batch saves nothing. */
+  kneeRows: number;
+  /** How long the oldest may wait for company; 0 is the default. */
+  maxDelayMs: number;
+  /** Milliseconds that a batch of so many rows takes, hand-over included. */
+  predictMs: (rows: number) => number;
+};
+
+/** Run the oldest `rows` now; or, if `rows` is 0, wait up to `waitMs` for more. */
+export type CloseDecision = { rows: number; waitMs: number };
+
+/**
+ * The largest batch that keeps what it can keep:
+ * - never beyond `maxRows` nor the knee, where rows wait longer and none gets cheaper;
+ * - no row is made late by company: a row that a smaller batch would answer in time sets the size;
+ * - a row that would be late even alone no longer counts: holding others back doesn't help it;
+ * - it waits only if a delay is configured, only while the batch is not full, and never into a row's due time.
+ */
+export function closeBatch(input: CloseInput): CloseDecision {
+  const { nowMs, dueMs, queued, predictMs } = input;
+  const limit = Math.min(queued, input.maxRows, input.kneeRows);
+  const aloneMs = predictMs(1);
+  let rows = limit;
+  let earliestMs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < rows; i++) {
+    const slackMs = (dueMs[i] as number) - nowMs;
+    if (slackMs < aloneMs) continue;
+    earliestMs = Math.min(earliestMs, slackMs);
+    // Longer batches only come with more rows, so shrinking here keeps every row before this one in time as well.
+    while (rows > 1 && predictMs(rows) > earliestMs) rows--;
+  }
+  const full = rows < limit || limit === Math.min(input.maxRows, input.kneeRows);
+  if (input.maxDelayMs > 0 && !full) {
+    const waitMs = Math.min(input.oldestMs + input.maxDelayMs - nowMs, earliestMs - predictMs(rows + 1));
+    if (waitMs > 0) return { rows: 0, waitMs };
+  }
+  return { rows, waitMs: 0 };
+}

@@ -1,0 +1,318 @@
+// One scheduler over all models and workers: who runs next, with how many rows, and what is refused at the door.
+import { ScorewireError } from '../errors.ts';
+import type { RunReply, RunRequest } from '../workers/messages.ts';
+import { RunFailed } from '../workers/worker.ts';
+import type { Clock } from './clock.ts';
+import { closeBatch } from './close-batch.ts';
+import type { CostCurve } from './cost-curve.ts';
+import { type BatchShape, joinRows } from './join-rows.ts';
+import { answerDead, isDead, type QueuedRow } from './queued-row.ts';
+import { RowQueue } from './row-queue.ts';
+
+/** What the scheduler needs of a worker: one run at a time. */
+export interface BatchRunner {
+  readonly id: number;
+  readonly alive: boolean;
+  run(request: Omit<RunRequest, 'kind'>): Promise<RunReply>;
+}
+
+/** What the scheduler needs to know of a model. */
+export type ScheduledModel = BatchShape & {
+  name: string;
+  version: number;
+  /** The session's number in every worker. */
+  session: number;
+  /** 1 for a model that takes no batches, or that batching would change. */
+  maxRows: number;
+  maxDelayMs: number;
+  cost: CostCurve;
+};
+
+/** What happened, for whoever measures. Called once a batch, never once a row. */
+export interface SchedulerObserver {
+  batchDone(model: ScheduledModel, rows: number, runUs: number): void;
+  batchFailed(model: ScheduledModel, rows: number, error: unknown): void;
+  shed(model: ScheduledModel, reason: string): void;
+}
+
+/** Milliseconds that a refused caller is told to stay away, at least and at most. */
+const RETRY_LEAST_MS = 5;
+const RETRY_MOST_MS = 5_000;
+
+/** A model's queue, and its place in the fair order. */
+class Lane {
+  readonly model: ScheduledModel;
+  readonly queue: RowQueue;
+  /** Start-time fair queueing (Goyal, Vin and Cheng 1996): virtual start of the next batch, in milliseconds of work. */
+  startTag = 0;
+  finishTag = 0;
+  running = 0;
+  candidates: QueuedRow[] = [];
+
+  constructor(model: ScheduledModel, queueLimit: number) {
+    this.model = model;
+    this.queue = new RowQueue(queueLimit);
+  }
+}
+
+export class Scheduler {
+  readonly #clock: Clock;
+  readonly #observer: SchedulerObserver;
+  readonly #lanes = new Map<number, Lane>();
+  readonly #idle: BatchRunner[] = [];
+  readonly #workers = new Set<BatchRunner>();
+  #virtualMs = 0;
+  #dispatchPending = false;
+  #cancelTimer: (() => void) | undefined;
+  #dueMs = new Float64Array(64);
+
+  constructor(clock: Clock, observer: SchedulerObserver) {
+    this.#clock = clock;
+    this.#observer = observer;
+  }
+
+  addModel(model: ScheduledModel, maxQueueRows: number): void {
+    this.#lanes.set(model.session, new Lane(model, maxQueueRows));
+  }
+
+  addWorker(worker: BatchRunner): void {
+    this.#workers.add(worker);
+    this.#idle.push(worker);
+    this.#dispatchSoon();
+  }
+
+  /** The worker gets no more batches; the run that it has, if any, ends as it ends. */
+  removeWorker(worker: BatchRunner): void {
+    this.#workers.delete(worker);
+    const index = this.#idle.indexOf(worker);
+    if (index >= 0) this.#idle.splice(index, 1);
+  }
+
+  get idleWorkers(): number {
+    return this.#idle.length;
+  }
+
+  queueDepth(session: number): number {
+    return this.#lanes.get(session)?.queue.length ?? 0;
+  }
+
+  /** Batches that workers have now. */
+  get running(): number {
+    let running = 0;
+    for (const lane of this.#lanes.values()) running += lane.running;
+    return running;
+  }
+
+  /**
+   * Queues a row. From here the scheduler answers it, once. Throws, and leaves the row with the caller, where it must
+   * be refused: RESOURCE_EXHAUSTED where the queue is full, or where under load the prediction says that the row's
+   * deadline or budget can't be held; UNAVAILABLE where there is no worker at all.
+   */
+  submit(session: number, row: QueuedRow): void {
+    const lane = this.#lane(session);
+    const nowMs = this.#clock.nowMs();
+    if (this.#workers.size === 0) {
+      throw new ScorewireError('unavailable', 'NO_WORKER', 'no worker is ready; try again', { retryAfterMs: 100 });
+    }
+    if (lane.queue.full) {
+      lane.queue.sweep(nowMs);
+      if (lane.queue.full) {
+        throw this.#refusal(lane, 'QUEUE_FULL', 'the queue of the model is full', this.#drainMs(lane));
+      }
+    }
+    this.#shedByPrediction(lane, row, nowMs);
+    if (lane.queue.length === 0) lane.startTag = Math.max(this.#virtualMs, lane.finishTag);
+    lane.queue.push(row);
+    this.#dispatchSoon();
+  }
+
+  /** Takes every queued row out and fails it with `error`: for a drain whose time is over. */
+  failQueued(error: () => ScorewireError): void {
+    for (const lane of this.#lanes.values()) for (const row of lane.queue.drain()) row.fail(error());
+  }
+
+  #lane(session: number): Lane {
+    const lane = this.#lanes.get(session);
+    if (lane === undefined) throw new Error(`session ${session} is not scheduled`);
+    return lane;
+  }
+
+  /**
+   * Only under load: where a worker is idle or nothing is queued, a row is always taken, so that an estimate gone
+   * wrong can't lock the model out. What counts is the work queued for this model, at its fair share of the workers.
+   */
+  #shedByPrediction(lane: Lane, row: QueuedRow, nowMs: number): void {
+    if (lane.queue.length === 0 || this.#idle.length > 0) return;
+    const dueMs = Math.min(row.deadlineMs, row.budgetEndMs);
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    const answeredMs = nowMs + this.#drainMs(lane);
+    if (answeredMs <= dueMs) return;
+    lane.queue.sweep(nowMs);
+    if (lane.queue.length === 0) return;
+    const lateMs = nowMs + this.#drainMs(lane) - dueMs;
+    if (lateMs <= 0) return;
+    throw this.#refusal(lane, 'OVERLOADED', 'too much work is queued to answer within the latency budget', lateMs);
+  }
+
+  /** Milliseconds until a row that comes now is answered, if the queue is worked off in the best batches. */
+  #drainMs(lane: Lane): number {
+    const { model, queue } = lane;
+    const rows = queue.length + 1;
+    const best = Math.min(rows, model.maxRows, model.cost.kneeRows);
+    let contenders = 0;
+    for (const other of this.#lanes.values()) if (other === lane || other.queue.length > 0) contenders++;
+    const share = Math.max(contenders, this.#workers.size) / this.#workers.size;
+    // The batches in front of the row run on all workers at once; its own comes last.
+    const ahead = Math.ceil(rows / best) - 1;
+    return (ahead * model.cost.predictMs(best) * contenders) / this.#workers.size + model.cost.predictMs(best) * share;
+  }
+
+  #refusal(lane: Lane, reason: string, why: string, retryAfterMs: number): ScorewireError {
+    this.#observer.shed(lane.model, reason);
+    return new ScorewireError('overloaded', reason, `${lane.model.name}: ${why}; try again later`, {
+      retryAfterMs: Math.min(RETRY_MOST_MS, Math.max(RETRY_LEAST_MS, Math.ceil(retryAfterMs))),
+      metadata: { model: lane.model.name },
+    });
+  }
+
+  #dispatchSoon(): void {
+    if (this.#dispatchPending) return;
+    this.#dispatchPending = true;
+    this.#clock.endOfTurn(this.#dispatch);
+  }
+
+  /** Gives every idle worker the batch that is next; where all queues wait for company, wakes up in time. */
+  readonly #dispatch = (): void => {
+    this.#dispatchPending = false;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    while (this.#idle.length > 0) {
+      const nowMs = this.#clock.nowMs();
+      let next: Lane | undefined;
+      let nextRows = 0;
+      let waitMs = Number.POSITIVE_INFINITY;
+      for (const lane of this.#lanes.values()) {
+        if (lane.queue.length === 0) continue;
+        if (next !== undefined && lane.startTag >= next.startTag) continue;
+        const decision = this.#close(lane, nowMs);
+        if (decision === undefined) continue;
+        if (decision.rows > 0) {
+          next = lane;
+          nextRows = decision.rows;
+        } else {
+          waitMs = Math.min(waitMs, decision.waitMs);
+        }
+      }
+      if (next === undefined) {
+        if (waitMs !== Number.POSITIVE_INFINITY) this.#cancelTimer = this.#clock.after(waitMs, this.#dispatch);
+        return;
+      }
+      const rows = next.candidates.slice(0, nextRows);
+      next.queue.remove(rows, nextRows);
+      this.#start(next, this.#idle.pop() as BatchRunner, rows, nowMs);
+    }
+  };
+
+  #close(lane: Lane, nowMs: number): { rows: number; waitMs: number } | undefined {
+    const { model } = lane;
+    const queued = lane.queue.peek(lane.candidates, Math.min(model.maxRows, model.cost.kneeRows), nowMs);
+    if (queued === 0) return undefined;
+    if (this.#dueMs.length < queued) this.#dueMs = new Float64Array(queued * 2);
+    for (let i = 0; i < queued; i++) {
+      const row = lane.candidates[i] as QueuedRow;
+      this.#dueMs[i] = Math.min(row.deadlineMs, row.budgetEndMs);
+    }
+    return closeBatch({
+      nowMs,
+      dueMs: this.#dueMs,
+      queued,
+      oldestMs: (lane.candidates[0] as QueuedRow).arrivedMs,
+      maxRows: model.maxRows,
+      kneeRows: model.cost.kneeRows,
+      maxDelayMs: model.maxDelayMs,
+      predictMs: (rows) => model.cost.predictMs(rows),
+    });
+  }
+
+  #start(lane: Lane, worker: BatchRunner, rows: QueuedRow[], nowMs: number): void {
+    const { model } = lane;
+    lane.running++;
+    lane.candidates.length = 0;
+    this.#virtualMs = Math.max(this.#virtualMs, lane.startTag);
+    lane.finishTag = lane.startTag + model.cost.predictMs(rows.length);
+    lane.startTag = lane.finishTag;
+    this.#run(model, worker, rows, nowMs).finally(() => {
+      lane.running--;
+      if (this.#workers.has(worker) && worker.alive) this.#idle.push(worker);
+      this.#dispatchSoon();
+    });
+  }
+
+  /** Never rejects: every row is answered in here. */
+  async #run(model: ScheduledModel, worker: BatchRunner, rows: readonly QueuedRow[], startMs: number): Promise<void> {
+    const outputNames = union(rows);
+    let reply: RunReply;
+    try {
+      reply = await worker.run({ session: model.session, inputs: joinRows(model, rows), outputs: outputNames });
+      if (model.batchDimension) requireRows(reply, outputNames, rows.length);
+    } catch (error) {
+      await this.#runFailed(model, worker, rows, error);
+      return;
+    }
+    model.cost.observe(rows.length, reply.runUs, (this.#clock.nowMs() - startMs) * 1000);
+    this.#observer.batchDone(model, rows.length, reply.runUs);
+    const result = { outputNames, outputs: reply.outputs, rows: rows.length, startMs, runUs: reply.runUs };
+    for (let i = 0; i < rows.length; i++) (rows[i] as QueuedRow).succeed(result, i);
+  }
+
+  /**
+   * A batch that the model refuses is halved until the row at fault stands alone: at most 2n - 1 runs for n rows, on
+   * the worker that the batch had. A worker that went away takes its rows with it: they may have had an effect on
+   * whatever took it down, so they are not tried again.
+   */
+  async #runFailed(
+    model: ScheduledModel,
+    worker: BatchRunner,
+    rows: readonly QueuedRow[],
+    error: unknown,
+  ): Promise<void> {
+    this.#observer.batchFailed(model, rows.length, error);
+    if (error instanceof RunFailed && rows.length > 1) {
+      const middle = rows.length >> 1;
+      for (const half of [rows.slice(0, middle), rows.slice(middle)]) {
+        const nowMs = this.#clock.nowMs();
+        const alive: QueuedRow[] = [];
+        for (const row of half) {
+          if (isDead(row, nowMs)) answerDead(row, nowMs);
+          else alive.push(row);
+        }
+        if (alive.length > 0) await this.#run(model, worker, alive, nowMs);
+      }
+      return;
+    }
+    const answer =
+      error instanceof ScorewireError
+        ? error
+        : new ScorewireError('internal', 'RUN_FAILED', `${model.name}: the model could not run this row`, {
+            metadata: { model: model.name },
+            cause: error,
+          });
+    for (const row of rows) row.fail(answer);
+  }
+}
+
+/** The outputs that any of the rows wants; the shared array itself where all want the same. */
+function union(rows: readonly QueuedRow[]): readonly string[] {
+  const first = (rows[0] as QueuedRow).outputNames;
+  if (rows.every((row) => row.outputNames === first)) return first;
+  return [...new Set(rows.flatMap((row) => row.outputNames))];
+}
+
+/** A model whose outputs don't have one entry a row can't be batched: its rows are then run one by one. */
+function requireRows(reply: RunReply, names: readonly string[], rows: number): void {
+  for (const [index, output] of reply.outputs.entries()) {
+    if (rows > 1 && output.dims[0] !== rows) {
+      throw new RunFailed(`output ${names[index]} has dimensions [${output.dims.join(',')}] for ${rows} rows`);
+    }
+  }
+}

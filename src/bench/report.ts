@@ -1,0 +1,86 @@
+// What a run of the load generator reports. Plain data, JSON but for the samples.
+
+import type { LatencySummary } from './histogram.ts';
+import type { LoadShape } from './plan.ts';
+
+/** Latencies of one kind of outcome. */
+export interface OutcomeReport extends LatencySummary {
+  /** HdrHistogram V2, compressed, base64, values in nanoseconds. */
+  histogram: string;
+}
+
+/** What happened in one second of the measured time. */
+export interface SecondReport {
+  answered: number;
+  failed: number;
+  maxUs: number;
+}
+
+export interface FlowReport {
+  name: string;
+  path: string;
+  shape: LoadShape;
+  connections: number;
+  /** Calls that belong to the measured time: closed loop: ended in it; open loop: meant to start in it. */
+  calls: number;
+  /** Calls answered OK whose answer came in the measured time, a second of it. */
+  answeredPerSecond: number;
+  /** Calls meant to start in the measured time, a second of it; open loop only. */
+  offeredPerSecond: number | undefined;
+  /** Answered OK. */
+  answers: OutcomeReport;
+  /** Refused with RESOURCE_EXHAUSTED. */
+  refusals: OutcomeReport;
+  /** Any other status; of calls without an answer, the time until the run gave up. */
+  failures: OutcomeReport;
+  /** Calls by status, OK left out. */
+  errors: Record<string, number>;
+  /** One grpc-message by status. */
+  errorDetails: Record<string, string>;
+  /** Send time minus intended time; open loop only. */
+  lateness: LatencySummary | undefined;
+  /** Calls that the peer's limits or maxInFlight held back: they count in latency, not in lateness. */
+  heldBack: number;
+  /** Connections that broke or that the server took leave of. */
+  lostConnections: number;
+  perSecond: SecondReport[];
+  samples: AnswerSample[];
+}
+
+/** An answer kept for a check by the caller. */
+export interface AnswerSample {
+  /** Index into the flow's messages. */
+  message: number;
+  /** The answer's message, without gRPC's prefix. */
+  answer: Uint8Array;
+}
+
+export interface LoadReport {
+  flows: FlowReport[];
+  /** The measured time as it came out. */
+  seconds: number;
+  client: {
+    pid: number;
+    /** CPU time of the generator over the measured time, as a share of one core. An open loop spins: about 1. */
+    cpuShare: number;
+    /** Per call that ended in the measured time. Meaningless where `spins`. */
+    cpuUsPerCall: number;
+    spins: boolean;
+    /** True: the figures say more about the generator than about the server. */
+    limited: boolean;
+    /** Why `limited`. */
+    reasons: string[];
+  };
+  /** Absent where no pid was given or the system has no /proc. */
+  server: ServerCpuReport | undefined;
+}
+
+export interface ServerCpuReport {
+  cpuSeconds: number;
+  /** As a share of one core. */
+  cpuShare: number;
+  /** Per call that ended in the measured time, whatever its status. */
+  cpuUsPerCall: number;
+  /** The same by the threads' names, threads of one name together. */
+  cpuUsPerCallByThread: Record<string, number>;
+}

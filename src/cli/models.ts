@@ -1,0 +1,48 @@
+// `scorewire models`: what a server serves.
+import type { Command } from 'commander';
+import { connect } from '../client/connect.ts';
+import { ModelInfo, taskToJSON } from '../gen/scorewire/v1/model.ts';
+import { dataTypeToJSON } from '../gen/scorewire/v1/tensor.ts';
+import { addConnectionOptions, type ConnectionFlags } from './connection-options.ts';
+import { table } from './table.ts';
+
+export function addModels(program: Command): void {
+  addConnectionOptions(program.command('models').description('list the models of a server, or show one'))
+    .argument('[model]', 'show everything about this one, as JSON')
+    .option('--model-version <number>', 'a version other than the live one')
+    .option('--json', 'print JSON')
+    .action(async (model: string | undefined, flags: ConnectionFlags & { modelVersion?: string; json?: boolean }) => {
+      const client = connect(flags.address, flags);
+      try {
+        if (model !== undefined) {
+          const version = flags.modelVersion === undefined ? undefined : BigInt(flags.modelVersion);
+          const info = await client.getModel(model, version, Number(flags.deadline));
+          console.log(JSON.stringify(ModelInfo.toJSON(info), null, 2));
+          return;
+        }
+        const models = await client.listModels(Number(flags.deadline));
+        if (flags.json) console.log(JSON.stringify(models.map((info) => ModelInfo.toJSON(info)), null, 2));
+        else process.stdout.write(table(['model', 'version', 'live', 'task', 'row', 'batch', 'budget'], models.map(describe)));
+      } finally {
+        client.close();
+      }
+    });
+}
+
+function describe(info: ModelInfo): string[] {
+  const inputs = info.inputs.map(({ dataType, shape }) => `${short(dataTypeToJSON(dataType))}[${shape.join(',')}]`);
+  return [
+    info.name,
+    String(info.version),
+    info.live ? 'yes' : '',
+    short(taskToJSON(info.task)),
+    info.features.length > 0 ? `${info.features.length} features` : inputs.join(' '),
+    info.batching?.enabled ? `to ${info.batching.kneeRows}` : 'single',
+    `${info.batching?.latencyBudgetMs} ms`,
+  ];
+}
+
+/** `TASK_BINARY` as `binary`. */
+function short(name: string): string {
+  return name.replace(/^(TASK|DATA_TYPE)_/, '').toLowerCase();
+}

@@ -1,0 +1,86 @@
+// `scorewire serve`: settings, start, signals.
+import type { Command } from 'commander';
+import { loadSettings } from '../config/load.ts';
+import { flagHelp, printConfig } from '../config/print.ts';
+import type { Settings } from '../config/settings.ts';
+import { type RunningServer, startServer } from '../server.ts';
+import { createLogger, type Logger } from '../telemetry/log.ts';
+import { callHints } from './call-hints.ts';
+
+/** Adds the short flags of the settings, `--set` and `--config` to a command. */
+export function addSettingOptions(command: Command): Command {
+  for (const { flag, doc } of flagHelp()) command.option(`${flag} <value>`, doc);
+  return command
+    .option('--set <key=value>', 'set any setting; may be repeated', (value: string, all: string[]) => [...all, value], [])
+    .option('--config <file>', 'YAML file with settings; also SCOREWIRE_CONFIG');
+}
+
+export function addServe(program: Command): void {
+  addSettingOptions(program.command('serve').description('serve the models of a folder over gRPC'))
+    .option('--print-config', 'show every setting, its value and where that came from, and exit')
+    .action(async (options: { config?: string; printConfig?: boolean }) => {
+      const loaded = loadSettings({ file: options.config, env: process.env, flags: options });
+      if (options.printConfig) {
+        process.stdout.write(printConfig(loaded));
+        return;
+      }
+      await serve(loaded.settings);
+    });
+}
+
+async function serve(settings: Settings): Promise<void> {
+  const log = createLogger(settings.log);
+  const startMs = performance.now();
+  const server = await startServer(settings, log);
+  await announce(server, settings, log, startMs);
+
+  let stopping = false;
+  const stop = async (signal: NodeJS.Signals) => {
+    if (stopping) {
+      log.warn({ signal }, 'a second signal: ending at once');
+      // Not process.exit: with a run under way in a worker that would abort, and dump core.
+      process.kill(process.pid, 'SIGKILL');
+    }
+    stopping = true;
+    log.info({ signal, timeoutMs: settings.drain.timeoutMs }, 'draining: answering what is under way');
+    const answered = await server.drain();
+    if (answered) log.info('drained: every call was answered');
+    else log.warn('the drain took too long: calls that were left got UNAVAILABLE');
+    process.exitCode = 0;
+    process.exit();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+async function announce(server: RunningServer, settings: Settings, log: Logger, startMs: number): Promise<void> {
+  const { engine } = server;
+  const address = `${settings.server.host}:${server.port}`;
+  for (const model of engine.models.all()) {
+    const { name, version, task } = model.spec;
+    log.info(
+      {
+        version,
+        live: engine.models.isLive(model),
+        task,
+        batchRows: model.batchingProblem === '' ? Math.min(model.cost.kneeRows, model.maxRows) : 1,
+        budgetMs: model.latencyBudgetMs,
+      },
+      `model ${name}`,
+    );
+    if (model.spec.scoreProblem !== '') log.warn(model.spec.scoreProblem);
+  }
+  log.info(
+    {
+      grpc: address,
+      http: server.httpPort === undefined ? 'off' : `${settings.server.httpHost ?? settings.server.host}:${server.httpPort}`,
+      tls: settings.tls.cert !== undefined,
+      workers: engine.readyWorkers(),
+      loadMs: Math.round(engine.loadMs),
+      warmUpMs: Math.round(engine.warmUpMs),
+      startMs: Math.round(performance.now() - startMs),
+    },
+    'SERVING',
+  );
+  for (const hint of await callHints(engine.models.all(), address, settings.tls)) log.info(hint);
+}

@@ -1,0 +1,258 @@
+// Everything but the ports: models loaded into warm workers, behind the scheduler, behind the scorer.
+import { systemClock } from './batching/clock.ts';
+import { CostCurve, curveSizes } from './batching/cost-curve.ts';
+import type { BatchShape } from './batching/join-rows.ts';
+import { Scheduler } from './batching/scheduler.ts';
+import type { Settings } from './config/settings.ts';
+import { SetupError } from './errors.ts';
+import { type RowEncoder, rowEncoder } from './features/row-encoder.ts';
+import { type EncodedRow, rowOf } from './features/row.ts';
+import { sampleRows } from './features/sample-rows.ts';
+import { readGolden } from './models/golden.ts';
+import type { ModelSpec } from './models/model.ts';
+import { ModelRegistry } from './scoring/model-registry.ts';
+import { Scorer } from './scoring/scorer.ts';
+import type { ServedModel } from './scoring/served-model.ts';
+import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
+import type { Logger } from './telemetry/log.ts';
+import { type Metrics, type ModelCells, modelCells } from './telemetry/metrics.ts';
+import type { SessionSource } from './workers/messages.ts';
+import type { Worker } from './workers/worker.ts';
+import { defaultWorkerCount } from './workers/worker-count.ts';
+import { LoadFailed, type SessionPlan, WorkerPool } from './workers/worker-pool.ts';
+
+/** A latency budget that nobody set: this, or five runs of a single row if those take longer. */
+const DEFAULT_BUDGET_MS = 10;
+const DEFAULT_BUDGET_RUNS = 5;
+
+/** Made-up rows a model is warmed up with where it brings no golden rows, and golden rows used at most. */
+const SAMPLE_ROWS = 32;
+
+/** What a row costs before anybody measured it: wrong, and corrected by serving. Microseconds. */
+const UNMEASURED_US = 1000;
+
+export type Engine = {
+  models: ModelRegistry;
+  scheduler: Scheduler;
+  scorer: Scorer;
+  pool: WorkerPool;
+  cells: (model: ServedModel) => ModelCells;
+  /** Workers that have every model, and are warm. */
+  readyWorkers: () => number;
+  loadMs: number;
+  warmUpMs: number;
+  /** Ends the workers, each after the run that it has. */
+  close(): Promise<void>;
+};
+
+export type EngineEvents = {
+  /** The number of ready workers changed, after start-up. */
+  workersChanged(ready: number): void;
+};
+
+/** One version on its way into the workers. */
+type Candidate = {
+  spec: ModelSpec;
+  session: number;
+  encode: RowEncoder;
+  target: WarmUpTarget | undefined;
+};
+
+/**
+ * Loads every model into every worker, warms them up and measures them; resolves when all can be served.
+ * @throws SetupError for golden rows that the manifest's features refuse, and a model that onnxruntime can't load.
+ */
+export async function startEngine(
+  settings: Settings,
+  specs: readonly ModelSpec[],
+  metrics: Metrics,
+  log: Logger,
+  events: EngineEvents,
+): Promise<Engine> {
+  const candidates = await Promise.all(
+    specs.map((spec, index) => candidateOf(spec, index + 1, specs[index + 1]?.name !== spec.name)),
+  );
+  const cells = new Map(
+    specs.map((spec, index) => [
+      index + 1,
+      modelCells(metrics, spec.name, String(spec.version), spec.task === 'regression' ? 'value' : 'probability'),
+    ]),
+  );
+  const cellsOf = (session: number) => cells.get(session) as ModelCells;
+  const scheduler = new Scheduler(systemClock, {
+    batchDone: (model, rows, runUs) => {
+      cellsOf(model.session).inference.record(runUs / 1e6);
+      cellsOf(model.session).batchRows.record(rows);
+    },
+    batchFailed: (model, rows, error) => {
+      log.warn({ model: model.name, version: model.version, rows, err: error }, 'a run failed');
+    },
+    shed: (model, reason) => metrics.shed.cell({ model: model.name, reason }).add(1),
+  });
+
+  let started = false;
+  const ready = new Set<Worker>();
+  const workersChanged = () => {
+    if (started) events.workersChanged(ready.size);
+  };
+  const pool = new WorkerPool(
+    candidates.map((candidate) => planOf(candidate, settings, log)),
+    {
+      ready: (worker) => {
+        ready.add(worker);
+        if (!started) return;
+        log.info({ worker: worker.id }, 'a worker was replaced');
+        scheduler.addWorker(worker);
+        workersChanged();
+      },
+      gone: (worker) => {
+        ready.delete(worker);
+        scheduler.removeWorker(worker);
+        metrics.workerRestarts.cell().add(1);
+        log.error({ worker: worker.id }, 'a worker exited; another one is starting');
+        workersChanged();
+      },
+      sessionCreated: (plan) => cellsOf(plan.session).sessionsCreated.add(1),
+      replacementFailed: (error, retryMs) => log.error({ err: error, retryMs }, 'a worker could not be replaced'),
+    },
+  );
+
+  const models = new ModelRegistry();
+  const startMs = performance.now();
+  const { count } = settings.workers;
+  try {
+    await pool.start(count === 'auto' ? defaultWorkerCount() : count);
+    const loadedMs = performance.now();
+    // One worker measures for all: the others stay quiet meanwhile, and all are alike.
+    const [first] = ready;
+    for (const candidate of candidates) {
+      const model = await measure(candidate, first as Worker, settings, log);
+      models.add(model);
+      scheduler.addModel(scheduled(model), settings.limits.maxQueueRows);
+      metrics.queueDepth.observe({ model: model.spec.name, version: String(model.spec.version) }, () =>
+        scheduler.queueDepth(model.session),
+      );
+    }
+    started = true;
+    for (const worker of ready) scheduler.addWorker(worker);
+    metrics.workers.observe({ state: 'ready' }, () => ready.size);
+    metrics.workers.observe({ state: 'starting' }, () => pool.workers.size - ready.size);
+    return {
+      models,
+      scheduler,
+      scorer: new Scorer(models, scheduler),
+      pool,
+      cells: (model) => cellsOf(model.session),
+      readyWorkers: () => ready.size,
+      loadMs: loadedMs - startMs,
+      warmUpMs: performance.now() - loadedMs,
+      close: () => pool.close(),
+    };
+  } catch (error) {
+    await pool.close();
+    throw error instanceof LoadFailed ? new SetupError(error.message, error) : error;
+  }
+}
+
+async function candidateOf(spec: ModelSpec, session: number, live: boolean): Promise<Candidate> {
+  const encode = rowEncoder(spec.name, spec.rows);
+  const rows = await warmUpRows(spec, encode, live);
+  const target = rows.length === 0 ? undefined : { session, shape: shapeOf(spec), outputs: outputNames(spec), rows };
+  return { spec, session, encode, target };
+}
+
+/** Golden rows hold for the live version; an older one may have had other features. */
+async function warmUpRows(spec: ModelSpec, encode: RowEncoder, live: boolean): Promise<EncodedRow[]> {
+  if (spec.golden === undefined || spec.rows.kind === 'unknown' || !live) return sampleRows(spec.rows, SAMPLE_ROWS);
+  const { file } = spec.golden;
+  const rows = (await readGolden(file)).map((golden) => {
+    try {
+      return encode(rowOf(golden.row));
+    } catch (error) {
+      throw new SetupError(`${file}:${golden.line}: ${(error as Error).message}`, error);
+    }
+  });
+  const first = rows[0];
+  return rows.filter((row) => row.shapeKey === first?.shapeKey).slice(0, SAMPLE_ROWS);
+}
+
+function shapeOf(spec: ModelSpec): BatchShape {
+  const inputs = spec.rows.kind === 'features' ? spec.rows.inputs : spec.rows.kind === 'open' ? [spec.rows.input] : [];
+  return {
+    inputs: inputs.map(({ name, type, rowDims }) => ({ name, type, rowDims: rowDims.map((dim) => dim ?? 1) })),
+    batchDimension: hasBatchDimension(spec),
+  };
+}
+
+/** Whether the graph's inputs have a first dimension that stands for rows, be it fixed at one. */
+function hasBatchDimension(spec: ModelSpec): boolean {
+  const rank = spec.rows.kind === 'features' ? spec.rows.inputs[0]?.rowDims.length : spec.rows.kind === 'open' ? spec.rows.input.rowDims.length : 0;
+  return spec.inputs[0]?.shape === undefined || spec.inputs[0].shape.length === (rank ?? 0) + 1;
+}
+
+function outputNames(spec: ModelSpec): string[] {
+  return spec.outputs.map((output) => output.name);
+}
+
+function planOf({ spec, session, target }: Candidate, settings: Settings, log: Logger): SessionPlan {
+  const source: SessionSource =
+    spec.source.kind === 'file' ? spec.source : { ...spec.source, bytes: shared(spec.source.bytes) };
+  return {
+    session,
+    file: spec.file,
+    source,
+    intraOpThreads: settings.workers.threadsPerSession,
+    warmUp: async (worker) => {
+      if (target === undefined) return;
+      await warmSession(worker, target).catch((error: Error) => {
+        log.warn({ model: spec.name, version: spec.version, err: error.message }, 'the model could not run its warm-up rows; golden rows in its model.yaml help');
+      });
+    },
+  };
+}
+
+/** In memory that threads share, so that each worker doesn't get a copy by message. */
+function shared(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
+}
+
+/** Finds out, in one worker, whether the model may be batched and what its batches cost. */
+async function measure({ spec, session, encode, target }: Candidate, worker: Worker, settings: Settings, log: Logger): Promise<ServedModel> {
+  let problem = spec.batching.supported ? '' : spec.batching.reason;
+  const wished = spec.maxBatchRows ?? settings.batching.maxRows;
+  const sizes = curveSizes(wished);
+  let cost = new CostCurve(sizes, sizes.map((rows) => rows * UNMEASURED_US), 0);
+  if (target !== undefined) {
+    try {
+      if (problem === '' && wished > 1) problem = await findBatchingProblem(worker, target);
+      cost = await measureCost(worker, target, problem === '' ? wished : 1, settings.warmUp.budgetMs);
+    } catch (error) {
+      log.warn({ model: spec.name, version: spec.version, err: (error as Error).message }, 'the model could not be measured with its warm-up rows');
+    }
+  }
+  if (problem !== '') {
+    log.info({ model: spec.name, version: spec.version, reason: problem }, 'rows of this model are run one by one');
+  }
+  return {
+    spec,
+    session,
+    encode,
+    batchingProblem: problem,
+    maxRows: problem === '' ? wished : 1,
+    maxDelayMs: problem === '' ? (spec.maxDelayMs ?? settings.batching.maxDelayMs) : 0,
+    latencyBudgetMs:
+      spec.latencyBudgetMs ??
+      settings.batching.latencyBudgetMs ??
+      Math.max(DEFAULT_BUDGET_MS, Math.ceil(DEFAULT_BUDGET_RUNS * cost.predictMs(1))),
+    cost,
+    scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
+    loadedAtMs: Date.now(),
+  };
+}
+
+function scheduled(model: ServedModel) {
+  const { spec, session, maxRows, maxDelayMs, cost } = model;
+  return { name: spec.name, version: spec.version, session, maxRows, maxDelayMs, cost, ...shapeOf(spec) };
+}

@@ -1,0 +1,71 @@
+// The gRPC port: services added, bound, drained.
+import { readFileSync } from 'node:fs';
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { Settings } from '../config/settings.ts';
+import { SetupError } from '../errors.ts';
+
+export function createGrpcServer(limits: Settings['limits']): Server {
+  return new Server({
+    'grpc.max_receive_message_length': limits.maxMessageBytes,
+    'grpc.max_concurrent_streams': limits.maxInFlight,
+    // Health probes leave their connections behind.
+    'grpc.max_connection_idle_ms': limits.maxConnectionIdleSeconds * 1000,
+    'grpc.enable_channelz': 0,
+  });
+}
+
+export function addService(server: Server, service: object, handlers: UntypedServiceImplementation): void {
+  server.addService(service as ServiceDefinition, handlers);
+}
+
+/** Listens; returns the port. @throws SetupError when the port can't be had or a TLS file can't be read. */
+export async function listen(server: Server, host: string, port: number, tls: Settings['tls']): Promise<number> {
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const credentials = credentialsOf(tls);
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(new SetupError(`server.port: can't listen on ${address}: ${bindProblem(error.message)}`, error));
+    });
+  });
+}
+
+function bindProblem(message: string): string {
+  if (message.includes('EADDRINUSE')) return 'the port is taken; choose another one with --port';
+  if (message.includes('EACCES')) return 'not allowed; ports below 1024 need the right to bind them';
+  if (message.includes('EADDRNOTAVAIL')) return 'this machine has no such address';
+  return message;
+}
+
+function credentialsOf({ cert, key, clientCa }: Settings['tls']): ServerCredentials {
+  if (cert === undefined || key === undefined) return ServerCredentials.createInsecure();
+  const pair = { cert_chain: readPem('tls.cert', cert), private_key: readPem('tls.key', key) };
+  const roots = clientCa === undefined ? null : readPem('tls.client_ca', clientCa);
+  try {
+    return ServerCredentials.createSsl(roots, [pair], roots !== null);
+  } catch (error) {
+    throw new SetupError(`tls.cert, tls.key: ${cert} and ${key} can't be used: ${(error as Error).message}`, error);
+  }
+}
+
+function readPem(setting: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new SetupError(`${setting}: can't read ${path}: ${(error as Error).message}`, error);
+  }
+}
+
+/** Ends connections when their calls are done, at most `timeoutMs` later; returns whether all calls ended by themselves. */
+export async function closeGrpcServer(server: Server, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve(false);
+    }, timeoutMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}

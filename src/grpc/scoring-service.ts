@@ -1,0 +1,145 @@
+// scorewire.v1.ScoringService: messages to calls, answers to messages.
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import { invalidField, ScorewireError } from '../errors.ts';
+import type { Row, RowValue } from '../features/row.ts';
+import {
+  Origin,
+  type Row as RowMessage,
+  ScorePolicy,
+  type ScoreRequest,
+  type ScoreResponse,
+  ScoringServiceService,
+  type Value,
+} from '../gen/scorewire/v1/scoring.ts';
+import type { Admission } from '../scoring/admission.ts';
+import type { ScoreAnswer, ScoreCall, ScoreCallback } from '../scoring/scorer.ts';
+import { toWireTensor } from './tensor-message.ts';
+import { type CallContext, tolerant, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
+
+/** Told about every score that is answered; must not throw. */
+export type ScoreObserver = (answer: ScoreAnswer) => void;
+
+/** Scorer.score, of a scorer that need not be there before the door opens. */
+export type Score = (call: ScoreCall, callback: ScoreCallback) => void;
+
+export const scoringService = {
+  score: tolerant(ScoringServiceService.score),
+};
+
+export function scoringHandlers(
+  edge: UnaryEdge,
+  admission: Admission,
+  scoreRow: Score,
+  observe: ScoreObserver,
+): UntypedServiceImplementation {
+  const score: UnaryHandler<ScoreRequest, ScoreResponse> = (request, context, done) => {
+    context.entityId = canonicalEntity(request);
+    admission.enter();
+    try {
+      scoreRow(
+        {
+          model: request.model,
+          version: request.version,
+          entityId: context.entityId,
+          row: rowOf(request),
+          outputNames: request.outputNames,
+          receivedMs: context.receivedMs,
+          deadlineMs: context.deadlineMs,
+          abandoned: context.abandoned,
+        },
+        (error, answer) => {
+          admission.leave();
+          context.model = request.model;
+          if (answer === undefined) {
+            done(error);
+            return;
+          }
+          observe(answer);
+          if (context.span !== undefined) traceParts(context, answer);
+          done(undefined, toResponse(answer));
+        },
+      );
+    } catch (error) {
+      admission.leave();
+      if (!(error instanceof ScorewireError && error.kind === 'not_found')) context.model = request.model;
+      throw error;
+    }
+  };
+  return { score: unary(edge, ScoringServiceService.score.path, score) };
+}
+
+function canonicalEntity({ entity }: ScoreRequest): string {
+  if (entity === undefined) return '';
+  return entity.$case === 'entityId' ? entity.value : entity.value.toString();
+}
+
+function rowOf({ row, policy }: ScoreRequest): Row {
+  if (row === undefined) {
+    throw new ScorewireError(
+      'unimplemented',
+      'NO_ROW',
+      'row: expected a row; looking features and scores up by entity is not built yet',
+      { violations: [{ field: 'row', description: 'expected row.dense or row.named, found nothing' }] },
+    );
+  }
+  if (policy !== ScorePolicy.SCORE_POLICY_UNSPECIFIED && policy !== ScorePolicy.SCORE_POLICY_REAL_TIME_ONLY) {
+    throw new ScorewireError('unimplemented', 'NO_STORE', 'policy: only REAL_TIME_ONLY is built yet', {
+      violations: [{ field: 'policy', description: 'expected UNSPECIFIED or REAL_TIME_ONLY' }],
+    });
+  }
+  return toRow(row);
+}
+
+function toRow({ form }: RowMessage): Row {
+  if (form === undefined) throw invalidField('row', 'expected row.dense or row.named, found neither');
+  if (form.$case === 'dense') return { form: 'dense', values: form.value.values };
+  const values = new Map<string, RowValue | undefined>();
+  for (const [name, value] of form.value.values) values.set(name, toValue(value));
+  return { form: 'named', values };
+}
+
+function toValue({ kind }: Value): RowValue | undefined {
+  return kind?.value;
+}
+
+function toResponse(answer: ScoreAnswer): ScoreResponse {
+  const { model, label, segment } = answer;
+  const { spec } = model;
+  const seconds = Math.floor(answer.scoredAtMs / 1000);
+  return {
+    entityId: answer.entityId,
+    model: spec.name,
+    version: BigInt(spec.version),
+    score: answer.score,
+    label: label < 0 ? undefined : label,
+    labelName: label < 0 ? undefined : spec.labels[label],
+    segment: segment < 0 ? undefined : spec.segments[segment]?.name,
+    origin: Origin.ORIGIN_REAL_TIME,
+    scoredAt: { seconds: BigInt(seconds), nanos: (answer.scoredAtMs - seconds * 1000) * 1e6 },
+    age: NO_AGE,
+    timing: {
+      featureUs: microseconds(answer.queuedMs - answer.receivedMs),
+      queueUs: microseconds(answer.startedMs - answer.queuedMs),
+      inferenceUs: Math.round(answer.inferenceUs),
+      totalUs: microseconds(answer.endedMs - answer.receivedMs),
+      batchRows: answer.batchRows,
+    },
+    outputs:
+      answer.outputs === undefined
+        ? NO_OUTPUTS
+        : new Map([...answer.outputs].map(([name, tensor]) => [name, toWireTensor(tensor)])),
+  };
+}
+
+const NO_AGE = { seconds: 0n, nanos: 0 };
+const NO_OUTPUTS = new Map();
+
+function microseconds(ms: number): number {
+  return Math.max(0, Math.round(ms * 1000));
+}
+
+function traceParts({ span }: CallContext, answer: ScoreAnswer): void {
+  span?.event('features', answer.receivedMs, answer.queuedMs);
+  span?.event('queue', answer.queuedMs, answer.startedMs);
+  span?.event('inference', answer.startedMs, answer.endedMs, { 'scorewire.batch.rows': answer.batchRows });
+}

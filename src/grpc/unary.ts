@@ -1,0 +1,119 @@
+// What every unary method has in common: decoding that can fail, deadline, errors, metrics and spans.
+import type { handleUnaryCall, MethodDefinition, ServerUnaryCall } from '@grpc/grpc-js';
+import { ScorewireError } from '../errors.ts';
+import { callCells, type CallCells, type Metrics } from '../telemetry/metrics.ts';
+import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
+import { codeName, type FaultLog, toScorewireError, toStatus } from './status.ts';
+
+/** What a handler may know of its call. */
+export type CallContext = {
+  /** When the request was there, `performance.now()` milliseconds. */
+  receivedMs: number;
+  /** When the caller gives up, on the same clock; Infinity where it doesn't say. */
+  deadlineMs: number;
+  /** Whether the caller left. */
+  abandoned: () => boolean;
+  span: CallSpan | undefined;
+  /** For the metrics: the model's name, once it is known to exist. */
+  model: string;
+  /** For errors: canonical, '' if none was given. */
+  entityId: string;
+};
+
+/** Answers by `done`, exactly once; what it throws instead becomes the status. */
+export type UnaryHandler<Request, Response> = (
+  request: Request,
+  context: CallContext,
+  done: (error: ScorewireError | undefined, response?: Response) => void,
+) => void;
+
+export type UnaryEdge = { metrics: Metrics; tracing: Tracing; logFault: FaultLog };
+
+/** A request that is no protobuf message of its type. */
+export class Malformed {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
+  }
+}
+
+/**
+ * The method with a decoder that doesn't throw: grpc-js would call the caller's broken bytes INTERNAL, and this is
+ * where they can still become INVALID_ARGUMENT.
+ */
+export function tolerant<Request, Response>(method: MethodDefinition<Request, Response>): MethodDefinition<Request | Malformed, Response> {
+  return {
+    ...method,
+    requestDeserialize: (bytes) => {
+      try {
+        return method.requestDeserialize(bytes);
+      } catch (cause) {
+        return new Malformed(cause);
+      }
+    },
+    requestSerialize: (request) => method.requestSerialize(request as Request),
+  };
+}
+
+/** grpc-js's handler for `handler`. `path` is the method's, as in `/scorewire.v1.ScoringService/Score`. */
+export function unary<Request, Response>(
+  edge: UnaryEdge,
+  path: string,
+  handler: UnaryHandler<Request, Response>,
+): handleUnaryCall<Request | Malformed, Response> {
+  const method = path.slice(1);
+  const cells = new Map<string, CallCells>();
+  const cellsOf = (model: string): CallCells => {
+    let found = cells.get(model);
+    if (found === undefined) {
+      found = callCells(edge.metrics, method, model);
+      cells.set(model, found);
+    }
+    return found;
+  };
+  return (call, callback) => {
+    const context = contextOf(call, edge.tracing.enabled ? edge.tracing.start(method, traceparent(call)) : undefined);
+    let open = true;
+    const done = (error: ScorewireError | undefined, response?: Response): void => {
+      if (!open) return;
+      open = false;
+      const code = error === undefined ? 'OK' : codeName(error.kind);
+      cellsOf(context.model).record(code, (performance.now() - context.receivedMs) / 1000);
+      context.span?.end(code);
+      if (error === undefined) {
+        callback(null, response);
+      } else {
+        edge.metrics.errors.cell({ code, reason: error.reason }).add(1);
+        callback(toStatus(error, context.entityId, edge.logFault));
+      }
+    };
+    try {
+      if (call.request instanceof Malformed) {
+        throw new ScorewireError('invalid_argument', 'MALFORMED_MESSAGE', `the request is not a well-formed message of ${method}`);
+      }
+      handler(call.request as Request, context, done);
+    } catch (error) {
+      done(toScorewireError(error));
+    }
+  };
+}
+
+function contextOf<Request, Response>(call: ServerUnaryCall<Request, Response>, span: CallSpan | undefined): CallContext {
+  const receivedMs = performance.now();
+  const deadline = call.getDeadline();
+  return {
+    receivedMs,
+    // Infinity less anything is Infinity.
+    deadlineMs: receivedMs + (Number(deadline) - Date.now()),
+    abandoned: () => call.cancelled,
+    span,
+    model: '',
+    entityId: '',
+  };
+}
+
+function traceparent<Request, Response>(call: ServerUnaryCall<Request, Response>): string | undefined {
+  const [value] = call.metadata.get('traceparent');
+  return typeof value === 'string' ? value : undefined;
+}

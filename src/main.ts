@@ -1,0 +1,39 @@
+// The command line. Each command is a file in cli/.
+import { type ServiceError, status as Status } from '@grpc/grpc-js';
+import { Command } from 'commander';
+import { addCheck } from './cli/check.ts';
+import { addModels } from './cli/models.ts';
+import { addScore } from './cli/score.ts';
+import { addServe } from './cli/serve.ts';
+import { violationsOf } from './client/connect.ts';
+import { SetupError } from './errors.ts';
+import { VERSION } from './version.ts';
+
+const program = new Command('scorewire')
+  .description('Scores tabular ONNX models over gRPC in under 10 ms.')
+  .version(VERSION)
+  .showHelpAfterError('(add --help for what there is)')
+  .configureHelp({ showGlobalOptions: true });
+addServe(program);
+addScore(program);
+addModels(program);
+addCheck(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof SetupError) {
+    console.error(`scorewire: ${error.message}`);
+  } else if (isServiceError(error)) {
+    console.error(`scorewire: ${Status[error.code]}: ${error.details}`);
+    const violations = violationsOf(error);
+    if (violations.length > 1) for (const violation of violations) console.error(`  ${violation}`);
+  } else {
+    console.error(error);
+  }
+  process.exitCode = 1;
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error && typeof error.code === 'number';
+}

@@ -1,0 +1,31 @@
+// The content digest by which stored scores know the very model that made them.
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { SetupError } from '../errors.ts';
+
+/**
+ * SHA-256, hexadecimal, over the model's bytes and then its data files in the order given (`cat model.onnx FILES |
+ * sha256sum`), and their size together. Data files are streamed: they may be larger than memory.
+ */
+export async function digestOf(
+  model: Uint8Array,
+  dataFiles: readonly string[],
+): Promise<{ digest: string; bytes: number }> {
+  const hash = createHash('sha256').update(model);
+  let bytes = model.length;
+  for (const file of dataFiles) {
+    try {
+      await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), async (chunks) => {
+        for await (const chunk of chunks) {
+          hash.update(chunk);
+          bytes += chunk.length;
+        }
+      });
+    } catch (error) {
+      throw new SetupError(`${file} can't be read: ${(error as Error).message}`, error);
+    }
+  }
+  return { digest: hash.digest('hex'), bytes };
+}

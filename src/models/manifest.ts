@@ -1,0 +1,142 @@
+// model.yaml, the optional file beside a model's versions: read, checked whole, every mistake named.
+
+import { readFile } from 'node:fs/promises';
+import { closest } from 'fastest-levenshtein';
+import { type Document, isNode, LineCounter, parseDocument, type YAMLParseError } from 'yaml';
+import { SetupError } from '../errors.ts';
+import { knownKeys, type ManifestContent, manifestSchema } from './manifest-schema.ts';
+import type { FeatureType, Segment, Task } from './model.ts';
+
+export const MANIFEST_NAME = 'model.yaml';
+
+const DEFAULT_TOLERANCE = 1e-5;
+
+/** A feature as the manifest has it; its type and place in the graph are decided against the graph's inputs. */
+export type ManifestFeature = {
+  name: string;
+  type?: FeatureType;
+  default?: number | string | boolean;
+  allowNan: boolean;
+};
+
+export type Manifest = {
+  /** For messages; the file needn't exist. */
+  file: string;
+  task?: Task;
+  description: string;
+  features?: readonly ManifestFeature[];
+  scoreOutput?: string;
+  scoreColumn?: number | 'predicted';
+  threshold?: number;
+  labelNames?: readonly string[];
+  segments?: readonly Segment[];
+  latencyBudgetMs?: number;
+  batchingEnabled: boolean;
+  maxBatchRows?: number;
+  maxDelayMs?: number;
+  /** `file` as written: relative to the version's directory or to the manifest's. */
+  golden?: { file: string; tolerance: number };
+  /** An error in one line: file and line, key, what was found there (the value, unless given) and what is allowed. */
+  mistake: (path: readonly (string | number)[], allowed: string, found?: string) => SetupError;
+};
+
+/** What a model without model.yaml has. `file` is where it would be. */
+export function emptyManifest(file: string): Manifest {
+  return parseManifest('', file);
+}
+
+/** Reads model.yaml; a missing file is an empty one. Throws SetupError with a line for each mistake in it. */
+export async function readManifest(file: string): Promise<Manifest> {
+  try {
+    return parseManifest(await readFile(file, 'utf8'), file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return emptyManifest(file);
+    if (error instanceof SetupError) throw error;
+    throw new SetupError(`${file}: can't be read: ${(error as Error).message}`, error);
+  }
+}
+
+/** As `readManifest`, of the file's text. */
+export function parseManifest(text: string, file: string): Manifest {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  if (document.errors.length > 0) {
+    const lineAt = (error: YAMLParseError): string => `${file}:${lines.linePos(error.pos[0]).line}`;
+    throw new SetupError(
+      document.errors.map((error) => `${lineAt(error)}: not valid YAML: ${error.message}`).join('\n'),
+    );
+  }
+  const content: unknown = document.toJS() ?? {};
+  const lineOf = (path: readonly PropertyKey[]): number => keyLine(path, document, lines);
+  const place = (path: readonly PropertyKey[]): string => (lineOf(path) > 0 ? `${file}:${lineOf(path)}` : file);
+  const explain = (path: readonly PropertyKey[], allowed: string, found: string): string =>
+    `${place(path)}: ${path.length > 0 ? `${keyPath(path)}: ` : ''}found ${found}; allowed is ${allowed}`;
+
+  const parsed = manifestSchema.safeParse(content);
+  if (!parsed.success) {
+    const mistakes = parsed.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({ path: [...issue.path, key], message: unknownKey(issue.path, key, place) }))
+        : [{ path: issue.path, message: explain(issue.path, issue.message, show(valueAt(content, issue.path))) }],
+    );
+    mistakes.sort((a, b) => lineOf(a.path) - lineOf(b.path));
+    throw new SetupError(mistakes.map((mistake) => mistake.message).join('\n'));
+  }
+  return {
+    ...manifestOf(parsed.data),
+    file,
+    mistake: (path, allowed, found = show(valueAt(content, path))) => new SetupError(explain(path, allowed, found)),
+  };
+}
+
+function manifestOf(content: ManifestContent): Omit<Manifest, 'file' | 'mistake'> {
+  const { golden } = content;
+  return {
+    task: content.task,
+    description: content.description ?? '',
+    features: content.features?.map(({ allow_nan: allowNan = false, ...feature }) => ({ ...feature, allowNan })),
+    scoreOutput: content.score?.output,
+    scoreColumn: content.score?.column,
+    threshold: content.label?.threshold,
+    labelNames: content.label?.names,
+    segments: content.segments,
+    latencyBudgetMs: content.latency_budget_ms,
+    batchingEnabled: content.batching?.enabled ?? true,
+    maxBatchRows: content.batching?.max_rows,
+    maxDelayMs: content.batching?.max_delay_ms,
+    golden: golden && { file: golden.file, tolerance: golden.tolerance ?? DEFAULT_TOLERANCE },
+  };
+}
+
+function unknownKey(map: readonly PropertyKey[], key: string, place: (path: readonly PropertyKey[]) => string): string {
+  const known = knownKeys(map);
+  const [path, nearest] = [key, closest(key, known)].map((name) => keyPath([...map, name]));
+  return `${place([...map, key])}: ${path}: no such key; did you mean ${nearest}? Allowed are ${known.join(', ')}`;
+}
+
+/** The line of a key, or of the nearest one above it that is in the file; 0 where there is none. */
+function keyLine(path: readonly PropertyKey[], document: Document, lines: LineCounter): number {
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return 0;
+}
+
+function valueAt(content: unknown, path: readonly PropertyKey[]): unknown {
+  let value = content;
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined | null)?.[key];
+  return value;
+}
+
+/** `features[2].name` */
+function keyPath(path: readonly PropertyKey[]): string {
+  return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i > 0 ? '.' : ''}${String(key)}`)).join('');
+}
+
+function show(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing';
+  if (typeof value === 'number') return String(value);
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

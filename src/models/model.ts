@@ -1,0 +1,126 @@
+// What a model version on disk says about itself: everything that the server knows before a session exists.
+
+import type { DataType, TensorSpec } from '../tensor.ts';
+
+export const TASKS = ['binary', 'multiclass', 'regression'] as const;
+
+export type Task = (typeof TASKS)[number];
+
+export const FEATURE_TYPES = ['number', 'integer', 'text', 'flag'] as const;
+
+export type FeatureType = (typeof FEATURE_TYPES)[number];
+
+/** A feature's value for rows that don't carry it; a bigint for integers, whatever the width of the input. */
+export type FeatureDefault = number | bigint | string | boolean;
+
+/** One feature of a row, in the order of a dense row. */
+export type Feature = {
+  name: string;
+  type: FeatureType;
+  /** Element type of the ONNX input that it goes to. */
+  dataType: DataType;
+  /** Index into the layout's `inputs`. */
+  input: number;
+  /** Element offset within that input's row. */
+  column: number;
+  default?: FeatureDefault;
+  /** Whether NaN (and, where it can be written so, null) is a value. Only features of float inputs can. */
+  allowNan: boolean;
+};
+
+/** One required input of the graph, as one row sees it. */
+export type RowInput = {
+  name: string;
+  type: DataType;
+  /** Without the batch dimension; null where open. */
+  rowDims: readonly (number | null)[];
+  /** Elements a row; 0 where a dimension is open. */
+  width: number;
+};
+
+/** How rows map on the graph's inputs, or why they can't. */
+export type RowLayout =
+  | {
+      kind: 'features';
+      features: readonly Feature[];
+      inputs: readonly RowInput[];
+      /** All features go to numeric inputs, so a row can be a plain list of numbers. */
+      dense: boolean;
+      /** Names come from the manifest or are input names, so a row can be given by name. */
+      named: boolean;
+    }
+  /** A single numeric input with one open inner dimension: dense rows of any length. */
+  | { kind: 'open'; input: RowInput }
+  /** `problem` is one line for people: what stands in the way, and the manifest key that helps where one does. */
+  | { kind: 'unknown'; problem: string };
+
+/**
+ * Which element of a row's outputs is its score: a fixed column, or that of the predicted (largest) class. `width` is
+ * the number of elements a row of that output, where graph or class labels tell it; where it is absent, only a run
+ * shows whether the column exists (and, for column 0, whether it is the only one).
+ */
+export type ScoreRule = { output: string; column: number | 'predicted'; width?: number };
+
+/** Scores from `from` on, up to the next segment's. The first segment has no lower bound. */
+export type Segment = { name: string; from?: number };
+
+/** Whether rows may be run together; `reason` says why not and is '' where they may. */
+export type Batching = { supported: boolean; reason: string };
+
+export type Golden = {
+  /** Absolute path. */
+  file: string;
+  /** Largest absolute difference allowed. */
+  tolerance: number;
+};
+
+/** Where onnxruntime gets the graph from: the file itself, or edited bytes where ZipMap had to be taken out. */
+export type ModelSource =
+  | { kind: 'file'; path: string }
+  /** `externalDataDir` is where the graph's data files lie, for session options. */
+  | { kind: 'bytes'; bytes: Uint8Array; externalDataDir: string };
+
+/** One version of one model, as read from disk and checked. */
+export type ModelSpec = {
+  name: string;
+  version: number;
+  /** Absolute path of the version's directory. */
+  directory: string;
+  /** Absolute path of its model.onnx. */
+  file: string;
+  /** SHA-256 over model.onnx and its data files, hexadecimal. */
+  digest: string;
+  /** Size of model.onnx and its data files together. */
+  bytes: number;
+  task: Task;
+  description: string;
+  producer: string;
+  /** Version by operator-set domain; the default domain is ''. */
+  opset: Readonly<Record<string, number>>;
+  /** ONNX's metadata_props. */
+  metadata: ReadonlyMap<string, string>;
+  /** Inputs that a run needs, in graph order; inputs that have an initializer of their name are optional and not here. */
+  inputs: readonly TensorSpec[];
+  /** Tensor outputs, after ZipMap was taken out, in graph order. */
+  outputs: readonly TensorSpec[];
+  rows: RowLayout;
+  /** Absent where it can't be told; then `scoreProblem` says why and names manifest key and file. */
+  score?: ScoreRule;
+  /** '' where `score` is set. */
+  scoreProblem: string;
+  /** The classifier's own label output, where there is one. */
+  labelOutput?: string;
+  /** Class names by index; empty where none are known. */
+  labels: readonly string[];
+  /** Binary models: label 1 above this score; a tie is label 0. */
+  threshold: number;
+  /** From the lowest score up; empty where the model has none. */
+  segments: readonly Segment[];
+  batching: Batching;
+  /** From the manifest, where it says so. */
+  maxBatchRows?: number;
+  maxDelayMs?: number;
+  latencyBudgetMs?: number;
+  golden?: Golden;
+  source: ModelSource;
+};

@@ -1,0 +1,60 @@
+// Which versions are served, and which of them is live.
+import { distance } from 'fastest-levenshtein';
+import { ScorewireError } from '../errors.ts';
+import type { ServedModel } from './served-model.ts';
+
+export class ModelRegistry {
+  /** By name; versions rising, so that the last is live. */
+  readonly #models = new Map<string, ServedModel[]>();
+
+  add(model: ServedModel): void {
+    const versions = this.#models.get(model.spec.name) ?? [];
+    versions.push(model);
+    versions.sort((a, b) => a.spec.version - b.spec.version);
+    this.#models.set(model.spec.name, versions);
+  }
+
+  /**
+   * The version asked for, or the live one. A caller keeps what it gets to the end of its request.
+   * @throws ScorewireError NOT_FOUND that says what there is.
+   */
+  get(name: string, version?: number | bigint): ServedModel {
+    const versions = this.#models.get(name);
+    if (versions === undefined) throw this.#unknownModel(name);
+    if (version === undefined) return versions[versions.length - 1] as ServedModel;
+    const found = versions.find((model) => BigInt(model.spec.version) === BigInt(version));
+    if (found !== undefined) return found;
+    const known = versions.map((model) => model.spec.version).join(', ');
+    throw new ScorewireError(
+      'not_found',
+      'VERSION_NOT_FOUND',
+      `model "${name}" has no version ${version}; it has ${known}`,
+      { metadata: { model: name, version: String(version) } },
+    );
+  }
+
+  isLive(model: ServedModel): boolean {
+    return this.#models.get(model.spec.name)?.at(-1) === model;
+  }
+
+  has(name: string): boolean {
+    return this.#models.has(name);
+  }
+
+  /** By name, then by version. */
+  all(): ServedModel[] {
+    return [...this.#models.keys()].sort().flatMap((name) => this.#models.get(name) as ServedModel[]);
+  }
+
+  #unknownModel(name: string): ScorewireError {
+    const names = [...this.#models.keys()].sort();
+    const near = names.filter((known) => distance(known, name) <= 3);
+    const hint = near.length > 0 ? `did you mean "${near[0]}"?` : `there are ${names.slice(0, 20).join(', ')}`;
+    return new ScorewireError(
+      'not_found',
+      'MODEL_NOT_FOUND',
+      name === '' ? `model: expected a model's name; ${hint}` : `no model is called "${name.slice(0, 100)}"; ${hint}`,
+      { metadata: { model: name.slice(0, 100) } },
+    );
+  }
+}

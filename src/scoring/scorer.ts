@@ -1,0 +1,217 @@
+// The facade of scoring: a call in, exactly one answer or error out.
+import type { BatchResult, QueuedRow } from '../batching/queued-row.ts';
+import type { Scheduler } from '../batching/scheduler.ts';
+import { invalidField, ScorewireError } from '../errors.ts';
+import type { EncodedRow, Row } from '../features/row.ts';
+import { elementCount, type Tensor, type TensorData, view } from '../tensor.ts';
+import { binaryLabel, predictedClass, segmentIndex } from './classify.ts';
+import type { ModelRegistry } from './model-registry.ts';
+import type { ServedModel } from './served-model.ts';
+
+export type ScoreCall = {
+  model: string;
+  /** Absent: the live version. */
+  version: bigint | undefined;
+  /** Canonical; '' if none was given. */
+  entityId: string;
+  row: Row;
+  /** Tensors wanted beside the score. */
+  outputNames: readonly string[];
+  /** When the call arrived and when its caller gives up (Infinity: never), in `performance.now()` milliseconds. */
+  receivedMs: number;
+  deadlineMs: number;
+  /** Whether the caller left. */
+  abandoned: () => boolean;
+};
+
+export type ScoreAnswer = {
+  model: ServedModel;
+  entityId: string;
+  /** float32; NaN only where the model's score can't be told and tensors were asked for. */
+  score: number;
+  /** -1 where there is none. */
+  label: number;
+  /** Index in the model's segments, -1 where there is none. */
+  segment: number;
+  /** The tensors asked for, without the batch dimension; undefined where none were. */
+  outputs: Map<string, Tensor> | undefined;
+  scoredAtMs: number;
+  /** Marks on the `performance.now()` clock, milliseconds: encoded, handed to a worker, answered. */
+  receivedMs: number;
+  queuedMs: number;
+  startedMs: number;
+  endedMs: number;
+  inferenceUs: number;
+  batchRows: number;
+};
+
+export type ScoreCallback = (error: ScorewireError | undefined, answer: ScoreAnswer | undefined) => void;
+
+export class Scorer {
+  readonly #models: ModelRegistry;
+  readonly #scheduler: Scheduler;
+
+  constructor(models: ModelRegistry, scheduler: Scheduler) {
+    this.#models = models;
+    this.#scheduler = scheduler;
+  }
+
+  /**
+   * Scores one row. Calls back exactly once, never before it returns.
+   * @throws ScorewireError what can be said at once (the callback is not called then): NOT_FOUND, INVALID_ARGUMENT,
+   * FAILED_PRECONDITION, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
+   */
+  score(call: ScoreCall, callback: ScoreCallback): void {
+    const model = this.#models.get(call.model, call.version);
+    const outputNames = wantedOutputs(model, call.outputNames);
+    const row = model.encode(call.row);
+    const queuedMs = performance.now();
+    if (call.deadlineMs <= queuedMs) {
+      throw new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED', 'the deadline passed before the row was queued');
+    }
+    this.#scheduler.submit(model.session, new PendingScore(call, model, row, outputNames, queuedMs, callback));
+  }
+}
+
+function wantedOutputs(model: ServedModel, asked: readonly string[]): readonly string[] {
+  const { spec, scoreOutputs } = model;
+  if (asked.length === 0) {
+    if (spec.score !== undefined) return scoreOutputs;
+    throw new ScorewireError('failed_precondition', 'SCORE_NOT_CONFIGURED', `${spec.scoreProblem} (its tensors are served: ask for them by output_names)`, {
+      metadata: { model: spec.name },
+    });
+  }
+  asked.forEach((name, index) => {
+    if (!spec.outputs.some((output) => output.name === name)) {
+      const known = spec.outputs.map((output) => output.name).join(', ');
+      throw invalidField(`output_names[${index}]`, `expected one of ${known}, found "${name.slice(0, 100)}"`);
+    }
+  });
+  return [...new Set([...scoreOutputs, ...asked])];
+}
+
+/** A row between the queue and its answer. */
+class PendingScore implements QueuedRow {
+  readonly #call: ScoreCall;
+  readonly #model: ServedModel;
+  readonly #row: EncodedRow;
+  readonly #callback: ScoreCallback;
+  readonly outputNames: readonly string[];
+  readonly arrivedMs: number;
+
+  constructor(
+    call: ScoreCall,
+    model: ServedModel,
+    row: EncodedRow,
+    outputNames: readonly string[],
+    arrivedMs: number,
+    callback: ScoreCallback,
+  ) {
+    this.#call = call;
+    this.#model = model;
+    this.#row = row;
+    this.#callback = callback;
+    this.outputNames = outputNames;
+    this.arrivedMs = arrivedMs;
+  }
+
+  get inputs(): readonly TensorData[] {
+    return this.#row.inputs;
+  }
+
+  get dims(): readonly (readonly number[])[] | undefined {
+    return this.#row.dims;
+  }
+
+  get shapeKey(): string {
+    return this.#row.shapeKey;
+  }
+
+  get deadlineMs(): number {
+    return this.#call.deadlineMs;
+  }
+
+  get budgetEndMs(): number {
+    return this.#call.receivedMs + this.#model.latencyBudgetMs;
+  }
+
+  abandoned(): boolean {
+    return this.#call.abandoned();
+  }
+
+  succeed(result: BatchResult, index: number): void {
+    let answer: ScoreAnswer;
+    try {
+      answer = this.#answer(result, index);
+    } catch (cause) {
+      this.fail(
+        cause instanceof ScorewireError
+          ? cause
+          : new ScorewireError('internal', 'BAD_OUTPUT', `${this.#model.spec.name}: the model's output can't be read`, {
+              cause,
+            }),
+      );
+      return;
+    }
+    this.#callback(undefined, answer);
+  }
+
+  fail(error: ScorewireError): void {
+    this.#callback(error, undefined);
+  }
+
+  #answer(result: BatchResult, index: number): ScoreAnswer {
+    const model = this.#model;
+    const { spec } = model;
+    let score = Number.NaN;
+    let label = -1;
+    if (spec.score !== undefined) {
+      const output = result.outputs[result.outputNames.indexOf(spec.score.output)] as Tensor;
+      const values = numbers(output.data);
+      const width = values.length / result.rows;
+      const offset = index * width;
+      const predicted = spec.task === 'multiclass' || spec.score.column === 'predicted' ? predictedClass(values, offset, width) : -1;
+      const column = spec.score.column === 'predicted' ? predicted : spec.score.column;
+      if (!Number.isInteger(width) || column >= width) {
+        throw new Error(`output ${spec.score.output} has dimensions [${output.dims.join(',')}] for ${result.rows} rows`);
+      }
+      score = Math.fround(values[offset + column] as number);
+      if (Number.isNaN(score)) {
+        throw new ScorewireError('internal', 'SCORE_IS_NAN', `${spec.name}: the model gave NaN for this row`);
+      }
+      label = spec.task === 'multiclass' ? predicted : spec.task === 'binary' ? binaryLabel(score, spec.threshold) : -1;
+    }
+    return {
+      model,
+      entityId: this.#call.entityId,
+      score,
+      label,
+      segment: segmentIndex(score, spec.segments),
+      outputs: this.#call.outputNames.length === 0 ? undefined : this.#tensors(result, index),
+      scoredAtMs: Date.now(),
+      receivedMs: this.#call.receivedMs,
+      queuedMs: this.arrivedMs,
+      startedMs: result.startMs,
+      endedMs: performance.now(),
+      inferenceUs: result.runUs,
+      batchRows: result.rows,
+    };
+  }
+
+  #tensors(result: BatchResult, index: number): Map<string, Tensor> {
+    const tensors = new Map<string, Tensor>();
+    for (const name of this.#call.outputNames) {
+      const { type, dims, data } = result.outputs[result.outputNames.indexOf(name)] as Tensor;
+      const perRow = dims[0] === result.rows;
+      const rowDims = perRow ? dims.slice(1) : dims;
+      const width = elementCount(rowDims);
+      tensors.set(name, { type, dims: rowDims, data: perRow ? view(data, index * width, (index + 1) * width) : data });
+    }
+    return tensors;
+  }
+}
+
+function numbers(data: TensorData): Float32Array | Float64Array {
+  if (data instanceof Float32Array || data instanceof Float64Array) return data;
+  throw new Error('the score output is not of type float32 or float64');
+}

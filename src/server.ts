@@ -1,0 +1,211 @@
+// The only place where parts are put together: build, warm, listen, drain.
+import type { Settings } from './config/settings.ts';
+import { readFileSync } from 'node:fs';
+import { type Engine, startEngine } from './engine.ts';
+import { ScorewireError } from './errors.ts';
+import { addService, closeGrpcServer, createGrpcServer, listen } from './grpc/grpc-server.ts';
+import { Health, healthService } from './grpc/health-service.ts';
+import { modelHandlers, modelService } from './grpc/model-service.ts';
+import { addReflection } from './grpc/reflection.ts';
+import { scoringHandlers, scoringService } from './grpc/scoring-service.ts';
+import type { UnaryEdge } from './grpc/unary.ts';
+import { type HttpServer, startHttpServer } from './http/http-server.ts';
+import type { StatusSnapshot } from './http/status-page.ts';
+import { readRepository } from './models/repository.ts';
+import { Admission } from './scoring/admission.ts';
+import { ModelRegistry } from './scoring/model-registry.ts';
+import { Registry } from './telemetry/instruments.ts';
+import type { Logger } from './telemetry/log.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { RegistryProducer } from './telemetry/otel-producer.ts';
+import { observeProcess } from './telemetry/process-metrics.ts';
+import { prometheusText } from './telemetry/prometheus.ts';
+import { Recent } from './telemetry/recent.ts';
+import { serverResource } from './telemetry/resource.ts';
+import { createTracing } from './telemetry/tracing.ts';
+import { VERSION } from './version.ts';
+
+export type RunningServer = {
+  /** The port that gRPC listens on. */
+  port: number;
+  /** The port of metrics, health checks and status page; undefined where it is off. */
+  httpPort: number | undefined;
+  engine: Engine;
+  /**
+   * Says NOT_SERVING, takes no new calls, answers those under way, ends the workers. Resolves with whether every call
+   * got its answer inside `drain.timeout_ms`.
+   */
+  drain(): Promise<boolean>;
+};
+
+/** The overall status, and the names under which gRPC health checks ask for it. */
+const SERVER_NAMES = ['', 'scorewire.v1.ScoringService', 'scorewire.v1.ModelService'];
+
+/**
+ * Reads the models, listens (NOT_SERVING), loads and warms, and resolves when it serves.
+ * @throws SetupError for whatever keeps it from serving; nothing is left listening then.
+ */
+export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
+  const { specs, warnings } = await readRepository(settings.models.dir);
+  for (const warning of warnings) log.warn(warning);
+
+  const registry = new Registry();
+  const metrics = createMetrics(registry);
+  const stopObserving = observeProcess(metrics);
+  const tracing = await createTracing({
+    ratio: settings.telemetry.traceRatio,
+    endpoint: settings.telemetry.traceEndpoint,
+    version: VERSION,
+    warn: (message) => log.warn(message),
+  });
+  const edge: UnaryEdge = {
+    metrics,
+    tracing,
+    logFault: (id, error, entityId) => log.error({ id, reason: error.reason, entityId, err: error.details.cause ?? error }, error.message),
+  };
+  const admission = new Admission(settings.limits.maxInFlight);
+  metrics.inFlight.observe({}, () => admission.inFlight);
+  const health = new Health();
+  for (const name of [...SERVER_NAMES, ...specs.map((spec) => spec.name)]) health.set(name, false);
+
+  // Before the models are there the registry is empty and the door is closed.
+  let engine: Engine | undefined;
+  let state: 'STARTING' | 'SERVING' | 'NOT_SERVING' | 'DRAINING' = 'STARTING';
+  const models = new ModelRegistry();
+  const grpc = createGrpcServer(settings.limits);
+  addService(grpc, healthService, health.handlers());
+  addReflection(grpc, ['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']);
+  addService(grpc, modelService, modelHandlers(edge, models));
+  addService(
+    grpc,
+    scoringService,
+    scoringHandlers(
+      edge,
+      admission,
+      (call, callback) => (engine as Engine).scorer.score(call, callback),
+      (answer) => {
+        const cells = (engine as Engine).cells(answer.model);
+        cells.features.record((answer.queuedMs - answer.receivedMs) / 1000);
+        cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
+        cells.score.record(answer.score);
+      },
+    ),
+  );
+
+  const setServing = (serving: boolean) => {
+    if (state === 'DRAINING') return;
+    state = serving ? 'SERVING' : 'NOT_SERVING';
+    health.setAll(serving);
+  };
+  let http: HttpServer | undefined;
+  const stop = async () => {
+    grpc.forceShutdown();
+    await http?.close();
+    stopObserving();
+    await tracing.shutdown();
+  };
+  try {
+    const port = await listen(grpc, settings.server.host, settings.server.port, settings.tls);
+    if (settings.server.httpPort !== 'off') {
+      const recent = new Map(specs.map(({ name }) => [name, new Recent(() => callsOf(metrics, name))]));
+      http = await startHttpServer(
+        {
+          host: settings.server.httpHost ?? settings.server.host,
+          port: settings.server.httpPort,
+          tls: httpTls(settings.tls),
+          log,
+        },
+        {
+          metricsText: prometheusText(new RegistryProducer(registry, serverResource(VERSION)), (error) => log.warn({ err: error }, 'a metric could not be read')),
+          ready: () => ({ ready: state === 'SERVING', reason: state }),
+          status: () => snapshot(state, `${settings.server.host}:${port}`, admission, engine, metrics, recent),
+        },
+      );
+    }
+    engine = await startEngine(settings, specs, metrics, log, {
+      workersChanged: (ready) => setServing(ready > 0),
+    });
+    for (const model of engine.models.all()) models.add(model);
+    admission.open();
+    setServing(engine.readyWorkers() > 0);
+    return {
+      port,
+      httpPort: http?.port,
+      engine,
+      drain: once(async () => {
+        state = 'DRAINING';
+        health.setAll(false);
+        await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
+        health.close();
+        const answered = await closeGrpcServer(grpc, settings.drain.timeoutMs);
+        admission.drain();
+        (engine as Engine).scheduler.failQueued(
+          () => new ScorewireError('unavailable', 'DRAINING', 'the server shut down before this row was run'),
+        );
+        await (engine as Engine).close();
+        await stop();
+        return answered;
+      }),
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function once<T>(action: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => {
+    result ??= action();
+    return result;
+  };
+}
+
+function httpTls({ cert, key, clientCa }: Settings['tls']) {
+  if (cert === undefined || key === undefined) return undefined;
+  const pem = (path: string) => readFileSync(path, 'utf8');
+  return { cert: pem(cert), key: pem(key), clientCa: clientCa === undefined ? undefined : pem(clientCa) };
+}
+
+function callsOf(metrics: Metrics, model: string) {
+  return [...metrics.calls.cells()].filter((cell) => cell.attributes.model === model);
+}
+
+function snapshot(
+  state: string,
+  grpcAddress: string,
+  admission: Admission,
+  engine: Engine | undefined,
+  metrics: Metrics,
+  recent: ReadonlyMap<string, Recent>,
+): StatusSnapshot {
+  const restarts = metrics.workerRestarts.cell().value;
+  return {
+    version: VERSION,
+    uptimeSeconds: process.uptime(),
+    state,
+    grpcAddress,
+    inFlightCalls: admission.inFlight,
+    models: (engine?.models.all() ?? []).map((model) => {
+      const { name, version } = model.spec;
+      const live = engine?.models.isLive(model) ?? false;
+      const figures = recent.get(name)?.read();
+      return {
+        name,
+        version: String(version),
+        live,
+        state: 'READY',
+        reason: model.batchingProblem === '' ? undefined : `one row a run: ${model.batchingProblem}`,
+        queuedRows: engine?.scheduler.queueDepth(model.session) ?? 0,
+        callsPerSecond: live ? (figures?.perSecond ?? 0) : 0,
+        p50Ms: live && figures?.p50Seconds !== undefined ? figures.p50Seconds * 1000 : undefined,
+        p99Ms: live && figures?.p99Seconds !== undefined ? figures.p99Seconds * 1000 : undefined,
+      };
+    }),
+    workers: [...(engine?.pool.workers ?? [])].map((worker) => ({
+      id: worker.id,
+      state: worker.busy ? 'busy' : 'idle',
+      restarts,
+    })),
+  };
+}
