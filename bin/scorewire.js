@@ -15,7 +15,7 @@ const flags = JSON.parse(readFileSync(here('node-flags.json'), 'utf8'));
 const main = [here('../src/main.ts'), here('../dist/main.js')].find((path) => existsSync(path));
 
 let node = process.execPath;
-let modern = Number(process.versions.node.split('.')[0]) >= NEEDED;
+const modern = Number(process.versions.node.split('.')[0]) >= NEEDED;
 if (!modern) {
   const pinned = here('../node_modules/.bin/node');
   if (!existsSync(pinned)) {

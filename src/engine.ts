@@ -5,8 +5,8 @@ import type { BatchShape } from './batching/join-rows.ts';
 import { Scheduler } from './batching/scheduler.ts';
 import type { Settings } from './config/settings.ts';
 import { SetupError } from './errors.ts';
-import { type RowEncoder, rowEncoder } from './features/row-encoder.ts';
 import { type EncodedRow, rowOf } from './features/row.ts';
+import { type RowEncoder, rowEncoder } from './features/row-encoder.ts';
 import { sampleRows } from './features/sample-rows.ts';
 import { readGolden } from './models/golden.ts';
 import type { ModelSpec } from './models/model.ts';
@@ -186,7 +186,12 @@ function shapeOf(spec: ModelSpec): BatchShape {
 
 /** Whether the graph's inputs have a first dimension that stands for rows, be it fixed at one. */
 function hasBatchDimension(spec: ModelSpec): boolean {
-  const rank = spec.rows.kind === 'features' ? spec.rows.inputs[0]?.rowDims.length : spec.rows.kind === 'open' ? spec.rows.input.rowDims.length : 0;
+  const rank =
+    spec.rows.kind === 'features'
+      ? spec.rows.inputs[0]?.rowDims.length
+      : spec.rows.kind === 'open'
+        ? spec.rows.input.rowDims.length
+        : 0;
   return spec.inputs[0]?.shape === undefined || spec.inputs[0].shape.length === (rank ?? 0) + 1;
 }
 
@@ -205,7 +210,10 @@ function planOf({ spec, session, target }: Candidate, settings: Settings, log: L
     warmUp: async (worker) => {
       if (target === undefined) return;
       await warmSession(worker, target).catch((error: Error) => {
-        log.warn({ model: spec.name, version: spec.version, err: error.message }, 'the model could not run its warm-up rows; golden rows in its model.yaml help');
+        log.warn(
+          { model: spec.name, version: spec.version, err: error.message },
+          'the model could not run its warm-up rows; golden rows in its model.yaml help',
+        );
       });
     },
   };
@@ -219,17 +227,29 @@ function shared(bytes: Uint8Array): Uint8Array {
 }
 
 /** Finds out, in one worker, whether the model may be batched and what its batches cost. */
-async function measure({ spec, session, encode, target }: Candidate, worker: Worker, settings: Settings, log: Logger): Promise<ServedModel> {
+async function measure(
+  { spec, session, encode, target }: Candidate,
+  worker: Worker,
+  settings: Settings,
+  log: Logger,
+): Promise<ServedModel> {
   let problem = spec.batching.supported ? '' : spec.batching.reason;
   const wished = spec.maxBatchRows ?? settings.batching.maxRows;
   const sizes = curveSizes(wished);
-  let cost = new CostCurve(sizes, sizes.map((rows) => rows * UNMEASURED_US), 0);
+  let cost = new CostCurve(
+    sizes,
+    sizes.map((rows) => rows * UNMEASURED_US),
+    0,
+  );
   if (target !== undefined) {
     try {
       if (problem === '' && wished > 1) problem = await findBatchingProblem(worker, target);
       cost = await measureCost(worker, target, problem === '' ? wished : 1, settings.warmUp.budgetMs);
     } catch (error) {
-      log.warn({ model: spec.name, version: spec.version, err: (error as Error).message }, 'the model could not be measured with its warm-up rows');
+      log.warn(
+        { model: spec.name, version: spec.version, err: (error as Error).message },
+        'the model could not be measured with its warm-up rows',
+      );
     }
   }
   if (problem !== '') {

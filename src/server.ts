@@ -1,6 +1,7 @@
 // The only place where parts are put together: build, warm, listen, drain.
-import type { Settings } from './config/settings.ts';
+
 import { readFileSync } from 'node:fs';
+import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
 import { addService, closeGrpcServer, createGrpcServer, listen } from './grpc/grpc-server.ts';
@@ -61,7 +62,8 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const edge: UnaryEdge = {
     metrics,
     tracing,
-    logFault: (id, error, entityId) => log.error({ id, reason: error.reason, entityId, err: error.details.cause ?? error }, error.message),
+    logFault: (id, error, entityId) =>
+      log.error({ id, reason: error.reason, entityId, err: error.details.cause ?? error }, error.message),
   };
   const admission = new Admission(settings.limits.maxInFlight);
   metrics.inFlight.observe({}, () => admission.inFlight);
@@ -116,7 +118,9 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
           log,
         },
         {
-          metricsText: prometheusText(new RegistryProducer(registry, serverResource(VERSION)), (error) => log.warn({ err: error }, 'a metric could not be read')),
+          metricsText: prometheusText(new RegistryProducer(registry, serverResource(VERSION)), (error) =>
+            log.warn({ err: error }, 'a metric could not be read'),
+          ),
           ready: () => ({ ready: state === 'SERVING', reason: state }),
           status: () => snapshot(state, `${settings.server.host}:${port}`, admission, engine, metrics, recent),
         },

@@ -10,7 +10,10 @@ const gen = join(root, 'src', 'gen');
 
 function buf(...args: string[]): Buffer {
   const bin = join(root, 'node_modules', '.bin');
-  return execFileSync(join(bin, 'buf'), args, { cwd: root, env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } });
+  return execFileSync(join(bin, 'buf'), args, {
+    cwd: root,
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+  });
 }
 
 function generate(): void {
@@ -41,7 +44,9 @@ if (process.argv.includes('--check')) {
   try {
     generate();
     const after = files(gen);
-    const stale = [...new Set([...before.keys(), ...after.keys()])].filter((path) => before.get(path) !== after.get(path));
+    const stale = [...new Set([...before.keys(), ...after.keys()])].filter(
+      (path) => before.get(path) !== after.get(path),
+    );
     if (stale.length > 0) {
       console.error(`src/gen is stale: ${stale.join(', ')}; run npm run generate`);
       process.exitCode = 1;

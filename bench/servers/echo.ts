@@ -3,7 +3,7 @@
 //
 // node bench/servers/echo.ts PORT [ANSWER_BASE64]
 
-import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import {
   type HealthCheckRequest,
   type HealthCheckResponse,

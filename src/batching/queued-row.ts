@@ -44,7 +44,11 @@ export function isDead(row: QueuedRow, nowMs: number): boolean {
 export function answerDead(row: QueuedRow, nowMs: number): void {
   row.fail(
     row.deadlineMs <= nowMs
-      ? new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED_IN_QUEUE', 'the deadline passed while the row was queued')
+      ? new ScorewireError(
+          'deadline_exceeded',
+          'DEADLINE_EXPIRED_IN_QUEUE',
+          'the deadline passed while the row was queued',
+        )
       : new ScorewireError('cancelled', 'CALLER_LEFT', 'the caller left while the row was queued'),
   );
 }

@@ -8,7 +8,7 @@ import { ClosedLoop } from './closed-loop.ts';
 import { Flow } from './flow.ts';
 import { OpenLoop } from './open-loop.ts';
 import { checkPlan, type LoadPlan } from './plan.ts';
-import { type CpuSnapshot, cpuBetween, readProcessCpu } from './process-cpu.ts';
+import { type CpuSnapshot, cpuBetween, readMachineCpuUs, readProcessCpu } from './process-cpu.ts';
 import { Recorder } from './recorder.ts';
 import type { LoadReport, ServerCpuReport } from './report.ts';
 import { NO_ANSWER } from './status.ts';
@@ -70,12 +70,18 @@ export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
 interface Meter {
   atUs: number;
   clientCpuUs: number;
+  machineCpuUs: number | undefined;
   server: CpuSnapshot | undefined;
 }
 
 function meter(serverPids: readonly number[]): Meter {
   const { user, system } = process.cpuUsage();
-  return { atUs: nowUs(), clientCpuUs: user + system, server: readProcessCpu(serverPids) };
+  return {
+    atUs: nowUs(),
+    clientCpuUs: user + system,
+    machineCpuUs: readMachineCpuUs(),
+    server: readProcessCpu(serverPids),
+  };
 }
 
 /** Polls the open loops on every turn of the event loop: timers are too coarse, and this process has a core of its own. */
@@ -121,6 +127,7 @@ function summarize(
     }
   });
   if (!spins && cpuShare > MAX_CPU_SHARE) reasons.push(`used ${(100 * cpuShare).toFixed(0)} % of a core`);
+  const server = serverCpu(before, after, wallUs, ended);
   return {
     flows: recorders.map((recorder) => recorder.report()),
     seconds: wallUs / 1e6,
@@ -132,8 +139,16 @@ function summarize(
       limited: reasons.length > 0,
       reasons,
     },
-    server: serverCpu(before, after, wallUs, ended),
+    server,
+    othersCpuShare: othersCpuShare(before, after, clientCpuUs + 1e6 * (server?.cpuSeconds ?? 0)),
   };
+}
+
+/** What the machine did beside client and server; undefined where the server's part isn't known. */
+function othersCpuShare(before: Meter, after: Meter, oursUs: number): number | undefined {
+  if (before.machineCpuUs === undefined || after.machineCpuUs === undefined || after.server === undefined)
+    return undefined;
+  return Math.max(0, after.machineCpuUs - before.machineCpuUs - oursUs) / (after.atUs - before.atUs);
 }
 
 function serverCpu(before: Meter, after: Meter, wallUs: number, calls: number): ServerCpuReport | undefined {

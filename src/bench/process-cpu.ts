@@ -2,6 +2,8 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 
+const TICK_US = 10_000;
+
 /** CPU time of each thread since it began, by `pid/tid`. */
 export type CpuSnapshot = Map<string, { thread: string; cpuUs: number }>;
 
@@ -26,6 +28,18 @@ export function cpuBetween(before: CpuSnapshot, after: CpuSnapshot): Map<string,
     byThread.set(thread, (byThread.get(thread) ?? 0) + usedUs);
   }
   return byThread;
+}
+
+/** CPU time that the whole machine has spent, the hypervisor's share (steal) included, in microseconds; undefined off Linux. */
+export function readMachineCpuUs(): number | undefined {
+  const total = readProc('/proc/stat')?.split('\n', 1)[0];
+  if (total === undefined) return undefined;
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = total
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softIrq + steal) * TICK_US;
 }
 
 /** Resident memory of a process. */
@@ -61,8 +75,6 @@ function threadCpuUs(pid: number, tid: string): number | undefined {
   const ns = Number(schedstat?.split(' ')[0] ?? 0);
   return ns > 0 ? ns / 1000 : threadTicksUs(pid, tid);
 }
-
-const TICK_US = 10_000;
 
 function threadTicksUs(pid: number, tid: string): number | undefined {
   const stat = readProc(`/proc/${pid}/task/${tid}/stat`);

@@ -73,6 +73,8 @@ export interface LoadReport {
   };
   /** Absent where no pid was given or the system has no /proc. */
   server: ServerCpuReport | undefined;
+  /** CPU time of everything else on the machine, as a share of one core: a run beside others' work is noisy. */
+  othersCpuShare: number | undefined;
 }
 
 export interface ServerCpuReport {

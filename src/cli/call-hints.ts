@@ -42,14 +42,18 @@ function size(row: Row): number {
 
 function toJson(row: Row): unknown {
   if (row.form === 'dense') return Array.from(row.values);
-  return Object.fromEntries([...row.values].map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]));
+  return Object.fromEntries(
+    [...row.values].map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
+  );
 }
 
 function toMessage(row: Row): unknown {
   if (row.form === 'dense') return { dense: { values: Array.from(row.values, jsonNumber) } };
   return {
     named: {
-      values: Object.fromEntries([...row.values].flatMap(([name, value]) => (value === undefined ? [] : [[name, valueMessage(value)]]))),
+      values: Object.fromEntries(
+        [...row.values].flatMap(([name, value]) => (value === undefined ? [] : [[name, valueMessage(value)]])),
+      ),
     },
   };
 }

@@ -21,7 +21,10 @@ export function addCheck(program: Command): void {
       .description('load every model and compare its golden rows, one by one and in batches; fails where they differ'),
   ).action(async (options: { config?: string }) => {
     const { settings } = loadSettings({ file: options.config, env: process.env, flags: options });
-    const log = createLogger({ ...settings.log, level: settings.log.level === 'info' ? 'warn' : settings.log.level }, process.stderr);
+    const log = createLogger(
+      { ...settings.log, level: settings.log.level === 'info' ? 'warn' : settings.log.level },
+      process.stderr,
+    );
     const { specs, warnings } = await readRepository(settings.models.dir);
     for (const warning of warnings) log.warn(warning);
     const engine = await startEngine(settings, specs, createMetrics(new Registry()), log, { workersChanged: () => {} });
@@ -39,7 +42,14 @@ export function addCheck(program: Command): void {
   });
 }
 
-type Outcome = { model: ServedModel; rows: number; alone: number; batched: number; largestBatch: number; problem: string };
+type Outcome = {
+  model: ServedModel;
+  rows: number;
+  alone: number;
+  batched: number;
+  largestBatch: number;
+  problem: string;
+};
 
 async function checkModel(engine: Engine, model: ServedModel): Promise<Outcome> {
   const outcome: Outcome = { model, rows: 0, alone: 0, batched: 0, largestBatch: 0, problem: '' };
@@ -53,19 +63,28 @@ async function checkModel(engine: Engine, model: ServedModel): Promise<Outcome> 
   }
   // All at once, so that they ride in batches.
   const differences = await Promise.all(
-    rows.map((row) => compare(engine, model, row, problems, (answer) => {
-      outcome.largestBatch = Math.max(outcome.largestBatch, answer.batchRows);
-    })),
+    rows.map((row) =>
+      compare(engine, model, row, problems, (answer) => {
+        outcome.largestBatch = Math.max(outcome.largestBatch, answer.batchRows);
+      }),
+    ),
   );
   outcome.batched = Math.max(0, ...differences);
   const largest = Math.max(outcome.alone, outcome.batched);
-  if (largest > golden.tolerance) problems.unshift(`differs by ${largest.toExponential(1)}, allowed is ${golden.tolerance}`);
+  if (largest > golden.tolerance)
+    problems.unshift(`differs by ${largest.toExponential(1)}, allowed is ${golden.tolerance}`);
   outcome.problem = problems.slice(0, 3).join('; ');
   return outcome;
 }
 
 /** The largest absolute difference between a golden row and what the engine makes of it. */
-async function compare(engine: Engine, model: ServedModel, golden: GoldenRow, problems: string[], seen: (answer: ScoreAnswer) => void): Promise<number> {
+async function compare(
+  engine: Engine,
+  model: ServedModel,
+  golden: GoldenRow,
+  problems: string[],
+  seen: (answer: ScoreAnswer) => void,
+): Promise<number> {
   const where = `line ${golden.line}`;
   let answer: ScoreAnswer;
   try {
@@ -75,13 +94,20 @@ async function compare(engine: Engine, model: ServedModel, golden: GoldenRow, pr
     return Number.POSITIVE_INFINITY;
   }
   seen(answer);
-  if (golden.label !== undefined && golden.label !== answer.label) problems.push(`${where}: label ${answer.label}, expected ${golden.label}`);
+  if (golden.label !== undefined && golden.label !== answer.label)
+    problems.push(`${where}: label ${answer.label}, expected ${golden.label}`);
   let largest = golden.score === undefined ? 0 : Math.abs(golden.score - answer.score);
   for (const [name, expected] of golden.outputs) {
     const found = answer.outputs?.get(name)?.data ?? [];
-    if (found.length !== expected.length) problems.push(`${where}: ${name} has ${found.length} values, expected ${expected.length}`);
+    if (found.length !== expected.length)
+      problems.push(`${where}: ${name} has ${found.length} values, expected ${expected.length}`);
     expected.forEach((value, index) => {
-      const apart = typeof value === 'string' ? (value === found[index] ? 0 : Number.POSITIVE_INFINITY) : Math.abs(value - Number(found[index]));
+      const apart =
+        typeof value === 'string'
+          ? value === found[index]
+            ? 0
+            : Number.POSITIVE_INFINITY
+          : Math.abs(value - Number(found[index]));
       largest = Math.max(largest, apart);
     });
   }

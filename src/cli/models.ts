@@ -21,8 +21,18 @@ export function addModels(program: Command): void {
           return;
         }
         const models = await client.listModels(Number(flags.deadline));
-        if (flags.json) console.log(JSON.stringify(models.map((info) => ModelInfo.toJSON(info)), null, 2));
-        else process.stdout.write(table(['model', 'version', 'live', 'task', 'row', 'batch', 'budget'], models.map(describe)));
+        if (flags.json)
+          console.log(
+            JSON.stringify(
+              models.map((info) => ModelInfo.toJSON(info)),
+              null,
+              2,
+            ),
+          );
+        else
+          process.stdout.write(
+            table(['model', 'version', 'live', 'task', 'row', 'batch', 'budget'], models.map(describe)),
+          );
       } finally {
         client.close();
       }

@@ -18,7 +18,12 @@ export function addScore(program: Command): void {
   addConnectionOptions(program.command('score').description('score one row and print the answer as JSON'))
     .argument('<model>', "the model's name")
     .option('--row <json>', 'the row: an object by feature name, or an array in order; - reads it from standard input')
-    .option('--feature <name=value>', 'one feature; may be repeated, and wins over --row', (value: string, all: string[]) => [...all, value], [])
+    .option(
+      '--feature <name=value>',
+      'one feature; may be repeated, and wins over --row',
+      (value: string, all: string[]) => [...all, value],
+      [],
+    )
     .option('--model-version <number>', 'a version other than the live one')
     .option('--entity <id>', 'whom the row is about; comes back in the answer')
     .option('--outputs <names>', 'tensors wanted beside the score, separated by commas')
@@ -55,12 +60,12 @@ function rowOf(flags: ScoreFlags): Row | undefined {
   if (Array.isArray(given)) throw new SetupError('--feature: names go with --row as an object, not as an array');
   if (given === undefined && flags.feature.length === 0) return undefined;
   const values = new Map<string, Value>();
-  for (const [name, value] of Object.entries(given ?? {})) values.set(name, valueOf(name, value));
+  for (const [name, value] of Object.entries(given ?? {})) values.set(name, toValue(name, value));
   for (const feature of flags.feature) {
     const at = feature.indexOf('=');
     if (at < 1) throw new SetupError(`--feature: expected name=value, found ${feature}`);
     const name = feature.slice(0, at);
-    values.set(name, valueOf(name, literal(feature.slice(at + 1))));
+    values.set(name, toValue(name, literal(feature.slice(at + 1))));
   }
   return { form: { $case: 'named', value: { values } } };
 }
@@ -83,7 +88,7 @@ function denseNumber(value: unknown, index: number): number {
   throw new SetupError(`--row: element ${index}: expected a number, found ${JSON.stringify(value)}`);
 }
 
-function valueOf(name: string, value: unknown): Value {
+function toValue(name: string, value: unknown): Value {
   switch (typeof value) {
     case 'string':
       return { kind: { $case: 'text', value } };

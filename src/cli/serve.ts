@@ -11,7 +11,12 @@ import { callHints } from './call-hints.ts';
 export function addSettingOptions(command: Command): Command {
   for (const { flag, doc } of flagHelp()) command.option(`${flag} <value>`, doc);
   return command
-    .option('--set <key=value>', 'set any setting; may be repeated', (value: string, all: string[]) => [...all, value], [])
+    .option(
+      '--set <key=value>',
+      'set any setting; may be repeated',
+      (value: string, all: string[]) => [...all, value],
+      [],
+    )
     .option('--config <file>', 'YAML file with settings; also SCOREWIRE_CONFIG');
 }
 
@@ -73,7 +78,10 @@ async function announce(server: RunningServer, settings: Settings, log: Logger, 
   log.info(
     {
       grpc: address,
-      http: server.httpPort === undefined ? 'off' : `${settings.server.httpHost ?? settings.server.host}:${server.httpPort}`,
+      http:
+        server.httpPort === undefined
+          ? 'off'
+          : `${settings.server.httpHost ?? settings.server.host}:${server.httpPort}`,
       tls: settings.tls.cert !== undefined,
       workers: engine.readyWorkers(),
       loadMs: Math.round(engine.loadMs),

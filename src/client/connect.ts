@@ -32,7 +32,11 @@ export function connect(address: string, options: ConnectOptions = {}): Client {
     score: (request, deadlineMs) =>
       promised((done) => void scoring.score(request, new Metadata(), until(deadlineMs), done)),
     listModels: async (deadlineMs) =>
-      (await promised<{ models: ModelInfo[] }>((done) => void models.listModels({}, new Metadata(), until(deadlineMs), done))).models,
+      (
+        await promised<{ models: ModelInfo[] }>(
+          (done) => void models.listModels({}, new Metadata(), until(deadlineMs), done),
+        )
+      ).models,
     getModel: async (model, version, deadlineMs) => {
       const response = await promised<{ model?: ModelInfo }>(
         (done) => void models.getModel({ model, version }, new Metadata(), until(deadlineMs), done),

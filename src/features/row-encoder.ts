@@ -35,7 +35,9 @@ function featureEncoder(model: string, layout: FeatureLayout): RowEncoder {
   return (row) => {
     if (row.form === 'dense') {
       if (!layout.dense) {
-        throw fields([{ field: 'row.dense', description: `${model} has text features: expected row.named, found row.dense` }]);
+        throw fields([
+          { field: 'row.dense', description: `${model} has text features: expected row.named, found row.dense` },
+        ]);
       }
       if (row.values.length !== features.length) {
         throw fields([
@@ -88,7 +90,9 @@ function encodeDense(features: readonly Feature[], inputs: readonly RowInput[], 
 function refuseDense(features: readonly Feature[], values: ArrayLike<number>): void {
   const violations: FieldViolation[] = [];
   features.forEach((feature, index) => {
-    collect(violations, `row.dense.values[${index}]`, feature.name, () => encodeValue(feature, values[index] as number));
+    collect(violations, `row.dense.values[${index}]`, feature.name, () =>
+      encodeValue(feature, values[index] as number),
+    );
   });
   if (violations.length > 0) throw fields(violations);
 }
@@ -108,7 +112,10 @@ function encodeNamed(
     if (value !== undefined || values.has(feature.name)) found++;
     const given = value ?? feature.default;
     if (given === undefined) {
-      violations.push({ field: namedField(feature.name), description: `expected ${article(feature.type)}, found nothing` });
+      violations.push({
+        field: namedField(feature.name),
+        description: `expected ${article(feature.type)}, found nothing`,
+      });
     } else {
       collect(violations, namedField(feature.name), '', () => put(arrays, feature, encodeValue(feature, given)));
     }

@@ -1,10 +1,16 @@
 // grpc.health.v1: the server as a whole ('' and each service's name) and each model by its name.
-import { type sendUnaryData, type ServerUnaryCall, type ServerWritableStream, status as Status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  status as Status,
+  type sendUnaryData,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import {
   type HealthCheckRequest,
   type HealthCheckResponse,
-  HealthCheckResponse_ServingStatus as ServingStatus,
   HealthService,
+  HealthCheckResponse_ServingStatus as ServingStatus,
 } from '../gen/grpc/health/v1/health.ts';
 import { Malformed, tolerant } from './unary.ts';
 
@@ -13,7 +19,11 @@ export const healthService = {
   watch: tolerant(HealthService.watch),
 };
 
-type Watcher = { service: string; stream: ServerWritableStream<unknown, HealthCheckResponse>; last: ServingStatus | undefined };
+type Watcher = {
+  service: string;
+  stream: ServerWritableStream<unknown, HealthCheckResponse>;
+  last: ServingStatus | undefined;
+};
 
 /** Watch streams that the server keeps open at most; more are refused. */
 const MAX_WATCHERS = 1000;
@@ -41,7 +51,10 @@ export class Health {
 
   handlers(): UntypedServiceImplementation {
     return {
-      check: (call: ServerUnaryCall<HealthCheckRequest | Malformed, HealthCheckResponse>, callback: sendUnaryData<HealthCheckResponse>) => {
+      check: (
+        call: ServerUnaryCall<HealthCheckRequest | Malformed, HealthCheckResponse>,
+        callback: sendUnaryData<HealthCheckResponse>,
+      ) => {
         if (call.request instanceof Malformed) {
           callback({ code: Status.INVALID_ARGUMENT, details: 'the request is not a well-formed HealthCheckRequest' });
           return;
@@ -52,7 +65,10 @@ export class Health {
       },
       watch: (stream: ServerWritableStream<HealthCheckRequest | Malformed, HealthCheckResponse>) => {
         if (stream.request instanceof Malformed) {
-          stream.emit('error', { code: Status.INVALID_ARGUMENT, details: 'the request is not a well-formed HealthCheckRequest' });
+          stream.emit('error', {
+            code: Status.INVALID_ARGUMENT,
+            details: 'the request is not a well-formed HealthCheckRequest',
+          });
           return;
         }
         if (this.#watchers.size >= MAX_WATCHERS) {

@@ -1,8 +1,9 @@
 // grpc.reflection v1 and v1alpha, over the descriptors of proto/.
-import { ReflectionService } from '@grpc/reflection';
+
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { descriptorSet } from '../gen/descriptors.ts';
 import type { Server } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { descriptorSet } from '../gen/descriptors.ts';
 
 type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
 
@@ -13,7 +14,9 @@ type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
 export function addReflection(server: Server, services: readonly string[]): void {
   const fileDescriptorProtos = splitSet(Buffer.from(descriptorSet, 'base64'));
   const type = { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos };
-  new ReflectionService({ 'scorewire.all': type } as unknown as PackageDefinition, { services: [...services] }).addToServer(server);
+  new ReflectionService({ 'scorewire.all': type } as unknown as PackageDefinition, {
+    services: [...services],
+  }).addToServer(server);
 }
 
 /** The files of a FileDescriptorSet, each as its bytes. */

@@ -53,7 +53,9 @@ export function toStatus(error: ScorewireError, entityId: string, logFault: Faul
   }
   message = clip(message, MAX_MESSAGE);
   const code = CODES[error.kind];
-  const details = [any('ErrorInfo', ErrorInfo.encode({ reason: error.reason, domain: DOMAIN, metadata: info }).finish())];
+  const details = [
+    any('ErrorInfo', ErrorInfo.encode({ reason: error.reason, domain: DOMAIN, metadata: info }).finish()),
+  ];
   if (violations.length > 0) {
     const fieldViolations = violations.map(({ field, description }) => ({
       field: clip(field, MAX_DESCRIPTION),
@@ -64,7 +66,10 @@ export function toStatus(error: ScorewireError, entityId: string, logFault: Faul
   }
   const trailers = new Metadata();
   if (retryAfterMs !== undefined) {
-    const retryDelay = { seconds: BigInt(Math.floor(retryAfterMs / 1000)), nanos: Math.floor(retryAfterMs % 1000) * 1e6 };
+    const retryDelay = {
+      seconds: BigInt(Math.floor(retryAfterMs / 1000)),
+      nanos: Math.floor(retryAfterMs % 1000) * 1e6,
+    };
     details.push(any('RetryInfo', RetryInfo.encode({ retryDelay }).finish()));
     // What gRPC's own retry policies obey (proposal A6).
     trailers.set('grpc-retry-pushback-ms', String(Math.ceil(retryAfterMs)));

@@ -1,5 +1,5 @@
 // Tensors to messages.
-import { DataType as WireType, type Tensor as WireTensor } from '../gen/scorewire/v1/tensor.ts';
+import { type Tensor as WireTensor, DataType as WireType } from '../gen/scorewire/v1/tensor.ts';
 import type { DataType, Tensor } from '../tensor.ts';
 
 export const WIRE_TYPES: Record<DataType, WireType> = {

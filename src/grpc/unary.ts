@@ -1,7 +1,7 @@
 // What every unary method has in common: decoding that can fail, deadline, errors, metrics and spans.
 import type { handleUnaryCall, MethodDefinition, ServerUnaryCall } from '@grpc/grpc-js';
 import { ScorewireError } from '../errors.ts';
-import { callCells, type CallCells, type Metrics } from '../telemetry/metrics.ts';
+import { type CallCells, callCells, type Metrics } from '../telemetry/metrics.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import { codeName, type FaultLog, toScorewireError, toStatus } from './status.ts';
 
@@ -42,7 +42,9 @@ export class Malformed {
  * The method with a decoder that doesn't throw: grpc-js would call the caller's broken bytes INTERNAL, and this is
  * where they can still become INVALID_ARGUMENT.
  */
-export function tolerant<Request, Response>(method: MethodDefinition<Request, Response>): MethodDefinition<Request | Malformed, Response> {
+export function tolerant<Request, Response>(
+  method: MethodDefinition<Request, Response>,
+): MethodDefinition<Request | Malformed, Response> {
   return {
     ...method,
     requestDeserialize: (bytes) => {
@@ -90,7 +92,11 @@ export function unary<Request, Response>(
     };
     try {
       if (call.request instanceof Malformed) {
-        throw new ScorewireError('invalid_argument', 'MALFORMED_MESSAGE', `the request is not a well-formed message of ${method}`);
+        throw new ScorewireError(
+          'invalid_argument',
+          'MALFORMED_MESSAGE',
+          `the request is not a well-formed message of ${method}`,
+        );
       }
       handler(call.request as Request, context, done);
     } catch (error) {
@@ -99,7 +105,10 @@ export function unary<Request, Response>(
   };
 }
 
-function contextOf<Request, Response>(call: ServerUnaryCall<Request, Response>, span: CallSpan | undefined): CallContext {
+function contextOf<Request, Response>(
+  call: ServerUnaryCall<Request, Response>,
+  span: CallSpan | undefined,
+): CallContext {
   const receivedMs = performance.now();
   const deadline = call.getDeadline();
   return {

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { SetupError } from '../errors.ts';
+import { foundAndAllowed } from './wording.ts';
 
 /** NaN for null. */
 export type GoldenValue = number | string | boolean;
@@ -69,7 +70,7 @@ function parseLine(text: string, line: number, place: string): GoldenRow {
   const parsed = lineSchema.safeParse(content);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new SetupError(`${place}: ${issue === undefined ? 'wrong' : explain(issue)}`);
+    throw new SetupError(`${place}: ${issue === undefined ? 'wrong' : explain(content, issue)}`);
   }
   const { row, score, label, outputs = {} } = parsed.data;
   if (score === undefined && label === undefined && Object.keys(outputs).length === 0) {
@@ -78,12 +79,11 @@ function parseLine(text: string, line: number, place: string): GoldenRow {
   return { line, row: Array.isArray(row) ? row : asMap(row), score, label, outputs: asMap(outputs) };
 }
 
-function explain(issue: z.core.$ZodIssue): string {
+function explain(content: unknown, issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys') {
     return `${issue.keys.join(', ')}: no such key; allowed are row, score, label and outputs`;
   }
-  const key = issue.path.join('.');
-  return `${key === '' ? '' : `${key}: `}allowed is ${issue.message}`;
+  return foundAndAllowed(content, issue.path, issue.message);
 }
 
 function asMap<T>(record: Readonly<Record<string, T>>): Map<string, T> {

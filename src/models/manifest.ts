@@ -6,6 +6,7 @@ import { type Document, isNode, LineCounter, parseDocument, type YAMLParseError 
 import { SetupError } from '../errors.ts';
 import { knownKeys, type ManifestContent, manifestSchema } from './manifest-schema.ts';
 import type { FeatureType, Segment, Task } from './model.ts';
+import { foundAndAllowed, keyPath } from './wording.ts';
 
 export const MANIFEST_NAME = 'model.yaml';
 
@@ -69,15 +70,18 @@ export function parseManifest(text: string, file: string): Manifest {
   const content: unknown = document.toJS() ?? {};
   const lineOf = (path: readonly PropertyKey[]): number => keyLine(path, document, lines);
   const place = (path: readonly PropertyKey[]): string => (lineOf(path) > 0 ? `${file}:${lineOf(path)}` : file);
-  const explain = (path: readonly PropertyKey[], allowed: string, found: string): string =>
-    `${place(path)}: ${path.length > 0 ? `${keyPath(path)}: ` : ''}found ${found}; allowed is ${allowed}`;
 
   const parsed = manifestSchema.safeParse(content);
   if (!parsed.success) {
     const mistakes = parsed.error.issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => ({ path: [...issue.path, key], message: unknownKey(issue.path, key, place) }))
-        : [{ path: issue.path, message: explain(issue.path, issue.message, show(valueAt(content, issue.path))) }],
+        : [
+            {
+              path: issue.path,
+              message: `${place(issue.path)}: ${foundAndAllowed(content, issue.path, issue.message)}`,
+            },
+          ],
     );
     mistakes.sort((a, b) => lineOf(a.path) - lineOf(b.path));
     throw new SetupError(mistakes.map((mistake) => mistake.message).join('\n'));
@@ -85,7 +89,8 @@ export function parseManifest(text: string, file: string): Manifest {
   return {
     ...manifestOf(parsed.data),
     file,
-    mistake: (path, allowed, found = show(valueAt(content, path))) => new SetupError(explain(path, allowed, found)),
+    mistake: (path, allowed, found) =>
+      new SetupError(`${place(path)}: ${foundAndAllowed(content, path, allowed, found)}`),
   };
 }
 
@@ -121,22 +126,4 @@ function keyLine(path: readonly PropertyKey[], document: Document, lines: LineCo
     if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
   }
   return 0;
-}
-
-function valueAt(content: unknown, path: readonly PropertyKey[]): unknown {
-  let value = content;
-  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined | null)?.[key];
-  return value;
-}
-
-/** `features[2].name` */
-function keyPath(path: readonly PropertyKey[]): string {
-  return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i > 0 ? '.' : ''}${String(key)}`)).join('');
-}
-
-function show(value: unknown): string {
-  if (value === undefined || value === null) return 'nothing';
-  if (typeof value === 'number') return String(value);
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -8,7 +8,7 @@ export type OnnxValue = {
   name: string;
   /** Absent where it is no tensor, or one of elements that onnxruntime-node can't exchange. */
   type: DataType | undefined;
-  /** For people: the element type, or `sequence`, `map`, `optional`, `sparse tensor`, `opaque`, `undeclared type`. */
+  /** For people: the element type, or `sequence`, `map`, `optional`, `sparse tensor`, `opaque`, `undeclared`. */
   typeName: string;
   /** Absent where the graph declares no shape; a dimension is null where it is open. */
   shape: readonly (number | null)[] | undefined;
@@ -16,12 +16,12 @@ export type OnnxValue = {
 
 // In the order of TensorProto.DataType.
 const ELEMENT_TYPES = (
-  'undeclared type,float32,uint8,int8,uint16,int16,int32,int64,string,bool,float16,float64,uint32,uint64,complex64,' +
+  'undeclared,float32,uint8,int8,uint16,int16,int32,int64,string,bool,float16,float64,uint32,uint64,complex64,' +
   'complex128,bfloat16,float8e4m3fn,float8e4m3fnuz,float8e5m2,float8e5m2fnuz,uint4,int4,float4e2m1'
 ).split(',');
 
 export function readValue(bytes: Uint8Array): OnnxValue {
-  const value: OnnxValue = { name: '', type: undefined, typeName: 'undeclared type', shape: undefined };
+  const value: OnnxValue = { name: '', type: undefined, typeName: 'undeclared', shape: undefined };
   eachField(bytes, {
     1: (field) => (value.name = text(field.bytes)),
     2: (field) => readType(field.bytes, value),

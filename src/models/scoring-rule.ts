@@ -104,7 +104,7 @@ function inferTask(output: ScoreOutput | undefined, evidence: ClassEvidence): Ta
 function checkTask(task: Task, { width, evidence, spec }: ScoreOutput, manifest: Manifest): void {
   if (width === undefined || task === 'regression') return;
   const classes = width === 1 ? 2 : width;
-  const has = `output "${spec.name}" has ${columns(width)}`;
+  const has = `output "${spec.name}" has ${counted(width, 'column')}`;
   if (task === 'binary' && classes > 2 && manifest.scoreColumn === undefined) {
     throw manifest.mistake(['task'], `multiclass or regression, or binary beside score.column, as ${has}`);
   }
@@ -169,7 +169,11 @@ function classNames(
     return telling && known.length === classes ? known : [];
   }
   if (classes > 0 && names.length !== classes) {
-    throw manifest.mistake(['label', 'names'], `a list of ${classes} names, one a class`, `${names.length} names`);
+    throw manifest.mistake(
+      ['label', 'names'],
+      `a list of ${classes} names, one a class`,
+      counted(names.length, 'name'),
+    );
   }
   const sorted = (list: readonly string[]): string => [...list].sort().join();
   if (sorted(names) === sorted(known) && names.join() !== known.join()) {
@@ -191,6 +195,6 @@ function isFloat({ type }: TensorSpec): boolean {
   return type.startsWith('float');
 }
 
-function columns(width: number): string {
-  return width === 1 ? '1 column' : `${width} columns`;
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -59,7 +59,7 @@ function requiredInputs(graph: OnnxGraph, file: string): TensorSpec[] {
     .filter(({ name }) => !graph.initializers.has(name))
     .map((input) => {
       if (isTensor(input)) return tensorSpec(input);
-      throw new SetupError(`${file}: input "${input.name}" is of ${input.typeName}, which can't be served`);
+      throw new SetupError(`${file}: input "${input.name}" is of type ${input.typeName}, which can't be served`);
     });
 }
 
@@ -74,7 +74,9 @@ function tensorOutputs(graph: OnnxGraph, file: string): { outputs: TensorSpec[];
     } else if (isTensor(output)) {
       outputs.push(tensorSpec(output));
     } else {
-      warnings.push(`${file}: output "${output.name}" is of ${output.typeName}, which can't be served; it is left out`);
+      warnings.push(
+        `${file}: output "${output.name}" is of type ${output.typeName}, which can't be served; it is left out`,
+      );
     }
   }
   if (outputs.length > 0) return { outputs, warnings };

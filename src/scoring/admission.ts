@@ -38,9 +38,14 @@ export class Admission {
         : new ScorewireError('unavailable', 'DRAINING', 'the server is shutting down; try another one');
     }
     if (this.#inFlight >= this.#limit) {
-      throw new ScorewireError('overloaded', 'TOO_MANY_CALLS', `the server holds ${this.#limit} calls; try again later`, {
-        retryAfterMs: FULL_RETRY_MS,
-      });
+      throw new ScorewireError(
+        'overloaded',
+        'TOO_MANY_CALLS',
+        `the server holds ${this.#limit} calls; try again later`,
+        {
+          retryAfterMs: FULL_RETRY_MS,
+        },
+      );
     }
     this.#inFlight++;
   }

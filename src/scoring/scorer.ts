@@ -67,7 +67,11 @@ export class Scorer {
     const row = model.encode(call.row);
     const queuedMs = performance.now();
     if (call.deadlineMs <= queuedMs) {
-      throw new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED', 'the deadline passed before the row was queued');
+      throw new ScorewireError(
+        'deadline_exceeded',
+        'DEADLINE_EXPIRED',
+        'the deadline passed before the row was queued',
+      );
     }
     this.#scheduler.submit(model.session, new PendingScore(call, model, row, outputNames, queuedMs, callback));
   }
@@ -77,9 +81,14 @@ function wantedOutputs(model: ServedModel, asked: readonly string[]): readonly s
   const { spec, scoreOutputs } = model;
   if (asked.length === 0) {
     if (spec.score !== undefined) return scoreOutputs;
-    throw new ScorewireError('failed_precondition', 'SCORE_NOT_CONFIGURED', `${spec.scoreProblem} (its tensors are served: ask for them by output_names)`, {
-      metadata: { model: spec.name },
-    });
+    throw new ScorewireError(
+      'failed_precondition',
+      'SCORE_NOT_CONFIGURED',
+      `${spec.scoreProblem} (its tensors are served: ask for them by output_names)`,
+      {
+        metadata: { model: spec.name },
+      },
+    );
   }
   asked.forEach((name, index) => {
     if (!spec.outputs.some((output) => output.name === name)) {
@@ -170,10 +179,13 @@ class PendingScore implements QueuedRow {
       const values = numbers(output.data);
       const width = values.length / result.rows;
       const offset = index * width;
-      const predicted = spec.task === 'multiclass' || spec.score.column === 'predicted' ? predictedClass(values, offset, width) : -1;
+      const predicted =
+        spec.task === 'multiclass' || spec.score.column === 'predicted' ? predictedClass(values, offset, width) : -1;
       const column = spec.score.column === 'predicted' ? predicted : spec.score.column;
       if (!Number.isInteger(width) || column >= width) {
-        throw new Error(`output ${spec.score.output} has dimensions [${output.dims.join(',')}] for ${result.rows} rows`);
+        throw new Error(
+          `output ${spec.score.output} has dimensions [${output.dims.join(',')}] for ${result.rows} rows`,
+        );
       }
       score = Math.fround(values[offset + column] as number);
       if (Number.isNaN(score)) {

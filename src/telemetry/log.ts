@@ -26,7 +26,9 @@ export function createLogger(log: Settings['log'], stream: Terminal = process.st
 
 type LogLine = { level: string; time: string; msg?: string; err?: { stack?: string }; [key: string]: unknown };
 
-const STYLES: Readonly<Record<string, Parameters<typeof styleText>[0]>> = {
+type Style = Parameters<typeof styleText>[0];
+
+const STYLES: Readonly<Record<string, Style>> = {
   trace: 'dim',
   debug: 'dim',
   info: 'green',
@@ -38,12 +40,12 @@ const STYLES: Readonly<Record<string, Parameters<typeof styleText>[0]>> = {
 /** `10:22:56.804 INFO  model ready model=churn version=3`, in local time, an error's stack below. */
 function prettyLine({ level, time, msg, err, ...rest }: LogLine, stream: Terminal): string {
   // Node leaves the colours out where the stream is no terminal or NO_COLOR is set.
-  const style = (name: (typeof STYLES)[string], text: string) => styleText(name as 'dim', text, { stream });
+  const style = (name: Style, text: string) => styleText(name, text, { stream });
   const clock = new Date(time);
   const ms = String(clock.getMilliseconds()).padStart(3, '0');
   const words = [
     style('dim', `${clock.toTimeString().slice(0, 8)}.${ms}`),
-    style(STYLES[level] as 'dim', level.toUpperCase().padEnd(5)),
+    style(STYLES[level] ?? 'reset', level.toUpperCase().padEnd(5)),
     ...(msg === undefined ? [] : [msg]),
     ...Object.entries(rest).map(([key, value]) => style('dim', `${key}=`) + bare(value)),
   ];

@@ -11,9 +11,10 @@ import {
   type MetricData,
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
-import type { AnyFamily, CounterFamily, GaugeFamily, HistogramFamily, Registry } from './instruments.ts';
+import type { AnyFamily, Attributes, CounterFamily, GaugeFamily, HistogramFamily, Registry } from './instruments.ts';
 
-type Points<T> = { at(attributes: DataPoint<T>['attributes'], value: T): DataPoint<T> };
+/** Makes a data point of one collection. */
+type PointMaker = <T>(attributes: Attributes, value: T) => DataPoint<T>;
 
 export class RegistryProducer implements MetricProducer {
   readonly #registry: Registry;
@@ -29,14 +30,14 @@ export class RegistryProducer implements MetricProducer {
   async collect(): Promise<CollectionResult> {
     const errors: unknown[] = [];
     const endTime = hrNow();
-    const at = <T>(attributes: DataPoint<T>['attributes'], value: T): DataPoint<T> => ({
+    const point: PointMaker = (attributes, value) => ({
       startTime: this.#startTime,
       endTime,
       attributes,
       value,
     });
     const metrics = [...this.#registry.families()]
-      .map((family) => familyData(family, { at }, errors))
+      .map((family) => familyData(family, point, errors))
       .filter((data) => data.dataPoints.length > 0);
     return {
       resourceMetrics: { resource: this.#resource, scopeMetrics: [{ scope: { name: 'scorewire' }, metrics }] },
@@ -50,11 +51,7 @@ function hrNow(): HrTime {
   return [Math.trunc(ms / 1000), (ms % 1000) * 1e6];
 }
 
-function familyData(
-  family: AnyFamily,
-  points: Points<never> & Points<number> & Points<Histogram>,
-  errors: unknown[],
-): MetricData {
+function familyData(family: AnyFamily, point: PointMaker, errors: unknown[]): MetricData {
   const base = {
     descriptor: {
       name: family.name,
@@ -66,16 +63,16 @@ function familyData(
   };
   switch (family.kind) {
     case 'histogram':
-      return { ...base, dataPointType: DataPointType.HISTOGRAM, dataPoints: histogramPoints(family, points) };
+      return { ...base, dataPointType: DataPointType.HISTOGRAM, dataPoints: histogramPoints(family, point) };
     case 'counter':
       return {
         ...base,
         dataPointType: DataPointType.SUM,
         isMonotonic: true,
-        dataPoints: counterPoints(family, points),
+        dataPoints: counterPoints(family, point),
       };
     case 'gauge': {
-      const dataPoints = gaugePoints(family, points, errors);
+      const dataPoints = gaugePoints(family, point, errors);
       return family.monotonic
         ? { ...base, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }
         : { ...base, dataPointType: DataPointType.GAUGE, dataPoints };
@@ -83,10 +80,10 @@ function familyData(
   }
 }
 
-function histogramPoints(family: HistogramFamily, points: Points<Histogram>): DataPoint<Histogram>[] {
+function histogramPoints(family: HistogramFamily, point: PointMaker): DataPoint<Histogram>[] {
   const boundaries = [...family.buckets.bounds];
   return Array.from(family.cells(), (cell) =>
-    points.at(cell.attributes, {
+    point(cell.attributes, {
       buckets: { boundaries, counts: Array.from(cell.counts) },
       sum: cell.sum,
       count: cell.count,
@@ -94,16 +91,16 @@ function histogramPoints(family: HistogramFamily, points: Points<Histogram>): Da
   );
 }
 
-function counterPoints(family: CounterFamily, points: Points<number>): DataPoint<number>[] {
-  return Array.from(family.cells(), (cell) => points.at(cell.attributes, cell.value));
+function counterPoints(family: CounterFamily, point: PointMaker): DataPoint<number>[] {
+  return Array.from(family.cells(), (cell) => point(cell.attributes, cell.value));
 }
 
-function gaugePoints(family: GaugeFamily, points: Points<number>, errors: unknown[]): DataPoint<number>[] {
+function gaugePoints(family: GaugeFamily, point: PointMaker, errors: unknown[]): DataPoint<number>[] {
   const found: DataPoint<number>[] = [];
   for (const { attributes, read } of family.observers()) {
     try {
       const value = read();
-      if (!Number.isNaN(value)) found.push(points.at(attributes, value));
+      if (!Number.isNaN(value)) found.push(point(attributes, value));
     } catch (error) {
       errors.push(error);
     }

@@ -65,9 +65,13 @@ export class WorkerPool {
     this.#workers.add(worker);
     try {
       for (const plan of this.#plans) {
-        await worker.load({ session: plan.session, source: plan.source, intraOpThreads: plan.intraOpThreads }).catch((error) => {
-          throw new LoadFailed(`${plan.file}: onnxruntime can't load it: ${(error as Error).message}`, { cause: error });
-        });
+        await worker
+          .load({ session: plan.session, source: plan.source, intraOpThreads: plan.intraOpThreads })
+          .catch((error) => {
+            throw new LoadFailed(`${plan.file}: onnxruntime can't load it: ${(error as Error).message}`, {
+              cause: error,
+            });
+          });
         this.#events.sessionCreated(plan);
         await plan.warmUp(worker);
       }

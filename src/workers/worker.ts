@@ -59,7 +59,12 @@ export class Worker {
 
   /** Runs a session once. Rejects with RunFailed, or UNAVAILABLE if the thread exits. */
   async run(request: Omit<RunRequest, 'kind'>): Promise<RunReply> {
-    const reply = await this.#send({ kind: 'run', session: request.session, inputs: request.inputs, outputs: request.outputs });
+    const reply = await this.#send({
+      kind: 'run',
+      session: request.session,
+      inputs: request.inputs,
+      outputs: request.outputs,
+    });
     if (reply.kind !== 'ran') throw new Error(`a run was answered by ${reply.kind}`);
     return reply;
   }

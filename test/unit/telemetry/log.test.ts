@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../../src/telemetry/log.ts';
 
 function capture(isTTY = false) {
@@ -55,9 +55,14 @@ describe('pretty lines', () => {
   });
 
   it('have colours only on a terminal', () => {
-    const { stream, raw } = capture();
-    createLogger({ level: 'info', format: 'pretty' }, stream).info('plain');
-    expect(raw()).toMatch(/^[\d:.]+ INFO {2}plain\n$/);
+    vi.stubEnv('FORCE_COLOR', undefined);
+    vi.stubEnv('NO_COLOR', undefined);
+    for (const isTTY of [true, false]) {
+      const { stream, raw } = capture(isTTY);
+      createLogger({ level: 'info', format: 'pretty' }, stream).info('plain');
+      expect(raw().includes('\x1b[')).toBe(isTTY);
+    }
+    vi.unstubAllEnvs();
   });
 });
 

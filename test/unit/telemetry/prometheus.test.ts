@@ -1,3 +1,4 @@
+import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
@@ -6,10 +7,11 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CounterFamily, GaugeFamily, HistogramFamily, Registry } from '../../../src/telemetry/instruments.ts';
+import { createMetrics, LATENCY_BOUNDS_SECONDS, modelCells } from '../../../src/telemetry/metrics.ts';
 import { RegistryProducer } from '../../../src/telemetry/otel-producer.ts';
 import { prometheusText } from '../../../src/telemetry/prometheus.ts';
 import { serverResource } from '../../../src/telemetry/resource.ts';
-import { parsePrometheus } from './prometheus-parser.ts';
+import { type PrometheusFamily, parsePrometheus } from './prometheus-parser.ts';
 
 let registry: Registry;
 let errors: unknown[];
@@ -36,12 +38,12 @@ describe('the text for Prometheus', () => {
     expect(found?.type).toBe('histogram');
     expect(found?.help).toBe('How long.');
     expect(found?.samples).toEqual([
-      { name: 'call_duration_seconds_count', labels, value: 4 },
-      { name: 'call_duration_seconds_sum', labels, value: 0.00001 + 0.0005 + 0.0005 + 2 },
       { name: 'call_duration_seconds_bucket', labels: { ...labels, le: '0.00001' }, value: 1 },
       { name: 'call_duration_seconds_bucket', labels: { ...labels, le: '0.001' }, value: 3 },
       { name: 'call_duration_seconds_bucket', labels: { ...labels, le: '1' }, value: 3 },
       { name: 'call_duration_seconds_bucket', labels: { ...labels, le: '+Inf' }, value: 4 },
+      { name: 'call_duration_seconds_sum', labels, value: 0.00001 + 0.0005 + 0.0005 + 2 },
+      { name: 'call_duration_seconds_count', labels, value: 4 },
     ]);
   });
 
@@ -89,6 +91,47 @@ describe('the text for Prometheus', () => {
     expect((await scrape()).get('g')?.samples).toEqual([{ name: 'g', labels: { a: '3' }, value: 3 }]);
     expect(errors).toEqual([new Error('gone')]);
   });
+});
+
+it("says the same as OpenTelemetry's own serialiser", async () => {
+  const metrics = createMetrics(registry);
+  const cells = modelCells(metrics, 'a"b', '1', 'value');
+  for (const value of [-3e9, -0.5, 0, 1e-9, 7.25, 1e300]) {
+    cells.score.record(value);
+    cells.queueDelay.record(Math.abs(value));
+  }
+  metrics.errors.cell({ code: 'INTERNAL', reason: 'x' }).add(2);
+  metrics.workers.observe({ state: 'idle' }, () => 1);
+  metrics.uptime.observe({}, () => Infinity);
+  const { resourceMetrics } = await producer().collect();
+  const theirs = parsePrometheus(new PrometheusSerializer('', false, undefined, true, true).serialize(resourceMetrics));
+  const ours = await scrape();
+  expect(ours.delete('target_info')).toBe(true);
+  // They leave the unit out of the name, and put sum and count first.
+  const comparable = (families: Map<string, PrometheusFamily>) =>
+    Array.from(families.values(), ({ type, help, samples }) => ({
+      type,
+      help,
+      samples: samples
+        .map(({ name, labels, value }) => [name.replace(/_(seconds|bytes)/, ''), labels, value])
+        .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
+    }));
+  expect(comparable(ours)).toEqual(comparable(theirs));
+});
+
+it('lets the event loop run while it renders', async () => {
+  const family = registry.add(new HistogramFamily('h', 's', 'H.', LATENCY_BOUNDS_SECONDS));
+  for (let i = 0; i < 1500; i++) family.cell({ model: `${i}` }).record(0.001);
+  let turns = 0;
+  let running = true;
+  const turn = () => {
+    turns++;
+    if (running) setImmediate(turn);
+  };
+  setImmediate(turn);
+  expect((await scrape()).get('h_seconds')?.samples).toHaveLength(1500 * (LATENCY_BOUNDS_SECONDS.length + 3));
+  running = false;
+  expect(turns).toBeGreaterThan(5);
 });
 
 it('any OpenTelemetry reader sees the registry through the producer', async () => {

@@ -1,0 +1,70 @@
+// Poisson arrivals at half of our closed-loop peak: what callers feel who don't wait for each other.
+
+import type { FlowReport } from '../../src/bench/report.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { startEcho, startScorewire } from '../harness/servers.ts';
+import { errorShare, inTurns, onlyFlow, poisson, type Scenario, type Suite } from '../harness/suite.ts';
+
+const PEAK_SHARE = 0.5;
+const WARM_UP_FACTOR = 3;
+const MAX_P99_MS = 10;
+
+export const poissonArrivals: Scenario = {
+  name: 'poisson',
+  title: 'boosted-trees, Poisson arrivals at half of the peak, and the same on the echo',
+  async run(suite: Suite) {
+    const ratePerSecond = PEAK_SHARE * (await suite.peak('boosted-trees'));
+    const arm = (start: () => Promise<ServerProcess>) => async (repetition: number) =>
+      measure(suite, await start(), ratePerSecond, repetition);
+    const [ours = [], echo = []] = await inTurns(suite.settings.repetitions, [
+      arm(() => startScorewire()),
+      arm(() => startEcho(suite.answer)),
+    ]);
+    suite.figure(
+      'offered',
+      'calls/s',
+      ours.map(({ offeredPerSecond }) => offeredPerSecond ?? 0),
+    );
+    for (const [name, flows] of [['', ours] as const, [', echo', echo] as const]) {
+      const ms = (of: (flow: FlowReport) => number): number[] => flows.map((flow) => of(flow) / 1000);
+      const isOurs = flows === ours;
+      suite.figure(
+        `p50${name}`,
+        'ms',
+        ms(({ answers }) => answers.p50Us),
+      );
+      suite.figure(
+        `p99${name}`,
+        'ms',
+        ms(({ answers }) => answers.p99Us),
+        isOurs ? BELOW_MARK : undefined,
+      );
+      suite.figure(
+        `p99.9${name}`,
+        'ms',
+        ms(({ answers }) => answers.p999Us),
+      );
+      suite.figure(
+        `slowest${name}`,
+        'ms',
+        ms(({ answers }) => answers.maxUs),
+      );
+      suite.figure(`errors${name}`, 'share', flows.map(errorShare), isOurs ? NO_ERRORS : undefined);
+    }
+  },
+};
+
+const BELOW_MARK = { relation: 'at most', value: MAX_P99_MS } as const;
+const NO_ERRORS = { relation: 'at most', value: 0 } as const;
+
+async function measure(suite: Suite, server: ServerProcess, ratePerSecond: number, seed: number): Promise<FlowReport> {
+  try {
+    const flow = suite.flow('boosted-trees', poisson(ratePerSecond, seed + 1));
+    const { flows } = await suite.load(server, [flow], {
+      warmUpSeconds: WARM_UP_FACTOR * suite.settings.warmUpSeconds,
+    });
+    return onlyFlow(flows);
+  } finally {
+    await server.stop();
+  }
+}
