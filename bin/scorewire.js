@@ -25,12 +25,16 @@ if (!modern) {
   node = pinned;
 }
 
-// A semi-space size that somebody chose wins.
+// A flag that somebody chose wins.
 const missing = flags.filter((flag) => !process.execArgv.some((given) => given.startsWith(flag.split('=')[0])));
 if (modern && missing.length === 0) {
   await import(`file://${main}`);
 } else {
   const args = [...process.execArgv, ...missing, main, ...process.argv.slice(2)];
+  if (process.platform !== 'win32' && typeof process.execve === 'function') {
+    // The same process goes on, so that signals and exit codes need no one in between.
+    process.execve(node, [node, ...args], process.env);
+  }
   const child = spawn(node, args, { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));

@@ -79,8 +79,10 @@ export async function startEngine(
     ]),
   );
   const cellsOf = (session: number) => cells.get(session) as ModelCells;
+  let started = false;
   const scheduler = new Scheduler(systemClock, {
     batchDone: (model, rows, runUs) => {
+      if (!started) return;
       cellsOf(model.session).inference.record(runUs / 1e6);
       cellsOf(model.session).batchRows.record(rows);
     },
@@ -90,7 +92,6 @@ export async function startEngine(
     shed: (model, reason) => metrics.shed.cell({ model: model.name, reason }).add(1),
   });
 
-  let started = false;
   const ready = new Set<Worker>();
   const workersChanged = () => {
     if (started) events.workersChanged(ready.size);
@@ -133,14 +134,16 @@ export async function startEngine(
         scheduler.queueDepth(model.session),
       );
     }
-    started = true;
     for (const worker of ready) scheduler.addWorker(worker);
+    const scorer = new Scorer(models, scheduler);
+    for (const model of models.all()) if (models.isLive(model)) await rehearse(scorer, model);
+    started = true;
     metrics.workers.observe({ state: 'ready' }, () => ready.size);
     metrics.workers.observe({ state: 'starting' }, () => pool.workers.size - ready.size);
     return {
       models,
       scheduler,
-      scorer: new Scorer(models, scheduler),
+      scorer,
       pool,
       cells: (model) => cellsOf(model.session),
       readyWorkers: () => ready.size,
@@ -224,6 +227,31 @@ function shared(bytes: Uint8Array): Uint8Array {
   const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
   copy.set(bytes);
   return copy;
+}
+
+/**
+ * Scores golden rows before anyone is let in, by the way that calls take: what V8 compiles lazily is compiled then, and
+ * the first caller doesn't pay for it. What comes out is for `scorewire check` to judge.
+ */
+async function rehearse(scorer: Scorer, { spec }: ServedModel): Promise<void> {
+  if (spec.golden === undefined || spec.score === undefined) return;
+  for (const golden of (await readGolden(spec.golden.file)).slice(0, SAMPLE_ROWS)) {
+    await new Promise<void>((resolve) => {
+      scorer.score(
+        {
+          model: spec.name,
+          version: undefined,
+          entityId: '',
+          row: rowOf(golden.row),
+          outputNames: [],
+          receivedMs: performance.now(),
+          deadlineMs: Number.POSITIVE_INFINITY,
+          abandoned: () => false,
+        },
+        () => resolve(),
+      );
+    });
+  }
 }
 
 /** Finds out, in one worker, whether the model may be batched and what its batches cost. */

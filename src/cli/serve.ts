@@ -33,20 +33,25 @@ export function addServe(program: Command): void {
     });
 }
 
+/** Signals closer together than this are one. */
+const SAME_SIGNAL_MS = 100;
+
 async function serve(settings: Settings): Promise<void> {
   const log = createLogger(settings.log);
   const startMs = performance.now();
   const server = await startServer(settings, log);
   await announce(server, settings, log, startMs);
 
-  let stopping = false;
+  let stoppingSinceMs: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {
-    if (stopping) {
+    if (stoppingSinceMs !== undefined) {
+      // A terminal signals the whole group, and npm in it passes the signal on: that is one signal, come twice.
+      if (performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
       log.warn({ signal }, 'a second signal: ending at once');
       // Not process.exit: with a run under way in a worker that would abort, and dump core.
       process.kill(process.pid, 'SIGKILL');
     }
-    stopping = true;
+    stoppingSinceMs = performance.now();
     log.info({ signal, timeoutMs: settings.drain.timeoutMs }, 'draining: answering what is under way');
     const answered = await server.drain();
     if (answered) log.info('drained: every call was answered');

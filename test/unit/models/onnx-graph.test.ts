@@ -116,7 +116,7 @@ describe('what a graph says', () => {
   });
 });
 
-test('steps over the numbers of a forest', () => {
+test('reads past the numbers of a forest', () => {
   const model = onnxModel({
     ...identity,
     nodes: [
@@ -129,9 +129,7 @@ test('steps over the numbers of a forest', () => {
       },
     ],
   });
-  const started = performance.now();
-  readGraph(model, 'm');
-  expect(performance.now() - started).toBeLessThan(50);
+  expect(readGraph(model, 'm').outputs.map((output) => output.name)).toEqual(['y']);
 });
 
 describe('what is no ONNX model', () => {

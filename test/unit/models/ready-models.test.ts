@@ -28,7 +28,7 @@ test('linear is the sigmoid of the weighted sum', async () => {
   expect(score?.data[1]).toBeCloseTo(sigmoid(0.5), 6);
 });
 
-test('slowLinear scores like linear, and its time grows with iterations and rows', async () => {
+test('slowLinear scores like linear', async () => {
   const rows = [
     [1, 2],
     [0.25, -3],
@@ -36,10 +36,6 @@ test('slowLinear scores like linear, and its time grows with iterations and rows
   const fast = await runModel(linear([1, -2], 0.5), { x: floats(rows) });
   const slow = await runModel(slowLinear([1, -2], 0.5, 50), { x: floats(rows) });
   expect(slow.score).toEqual(fast.score);
-
-  const started = performance.now();
-  await runModel(slowLinear([1, -2], 0.5, 2000), { x: floats([...rows, ...rows, ...rows, ...rows]) });
-  expect(performance.now() - started).toBeGreaterThan(20);
 });
 
 test('gatherRow looks up, and a row outside the table fails the run', async () => {

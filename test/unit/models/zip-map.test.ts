@@ -78,7 +78,7 @@ test('a model without ZipMap is given back as it is', () => {
   expect(withoutZipMap(model)).toBe(model);
 });
 
-test('a model of 50 MB takes well under 200 ms, read and edited', () => {
+test('the weights of a model of 50 MB are left as they are', () => {
   const zipped: ModelDef = {
     inputs: [{ name: 'X', type: 'float32', dims: [null, 3] }],
     outputs: [{ name: 'maps', type: 'number maps' }],
@@ -87,11 +87,7 @@ test('a model of 50 MB takes well under 200 ms, read and edited', () => {
   };
   const model = onnxModel(zipped);
   expect(model.length).toBeGreaterThan(50e6);
-  const times = [1, 2, 3].map(() => {
-    const started = performance.now();
-    readGraph(model, 'm');
-    withoutZipMap(model);
-    return performance.now() - started;
-  });
-  expect(Math.min(...times)).toBeLessThan(200);
+  const edited = withoutZipMap(model);
+  const weights = Buffer.from(new Float32Array(13_000_000).buffer);
+  expect(Buffer.from(edited).includes(weights)).toBe(true);
 });
