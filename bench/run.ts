@@ -85,6 +85,7 @@ async function main(options: Options): Promise<void> {
     source: describeCommit(),
     settings: { ...settings, quick: options.quick === true, serverFlags: SERVER_FLAGS },
     figures,
+    doubts: Object.fromEntries(chosen.map(({ name }) => [name, suite.doubts(name)])),
     notes,
     failures,
     loads,
@@ -99,7 +100,8 @@ function print(suite: Suite, scenarios: readonly Scenario[], failures: readonly 
   process.stdout.write(`\n${cpu}, ${cores} cores, ${system}, Node ${node}\n`);
   for (const { name, title } of scenarios) {
     const figures = suite.figures.filter(({ scenario }) => scenario === name);
-    if (figures.length > 0) process.stdout.write(`\n${name}: ${title}\n${formatTable(figures)}\n`);
+    const doubts = suite.doubts(name).map((doubt) => `! ${doubt}: don't trust these figures\n`);
+    if (figures.length > 0) process.stdout.write(`\n${name}: ${title}\n${doubts.join('')}${formatTable(figures)}\n`);
   }
   if (suite.notes.length > 0) process.stdout.write(`\nnotes\n${suite.notes.map((note) => `  ${note}`).join('\n')}\n`);
   if (failures.length > 0) process.stdout.write(`\nfailed\n${failures.map((line) => `  ${line}`).join('\n')}\n`);

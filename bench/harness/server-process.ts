@@ -19,6 +19,8 @@ const running = new Set<ServerProcess>();
 export interface ServerCommand {
   name: string;
   port: number;
+  /** Where it answers HTTP, metrics among it; undefined: nowhere. */
+  httpPort?: number;
   /** Executable and arguments. */
   command: readonly string[];
   /** Undefined: any core. */
@@ -28,6 +30,7 @@ export interface ServerCommand {
 export class ServerProcess {
   readonly name: string;
   readonly port: number;
+  readonly httpPort: number | undefined;
   readonly pid: number;
   /** From the start of the process to SERVING. */
   startedInMs = 0;
@@ -36,9 +39,10 @@ export class ServerProcess {
   #ended: Promise<void>;
   #hasEnded = false;
 
-  private constructor({ name, port, command, core }: ServerCommand) {
+  private constructor({ name, port, httpPort, command, core }: ServerCommand) {
     this.name = name;
     this.port = port;
+    this.httpPort = httpPort;
     this.#logDirectory = mkdtempSync(join(tmpdir(), 'scorewire-bench-'));
     const log = openSync(this.#logPath, 'w');
     const [executable, ...args] = pinned(core, command);

@@ -31,7 +31,7 @@ export async function startScorewire(options: ScorewireOptions = {}): Promise<Se
     ...['--http-port', String(httpPort)],
     ...settings.flatMap((setting) => ['--set', setting]),
   ];
-  return ServerProcess.start({ name: 'scorewire', port, command, core });
+  return ServerProcess.start({ name: 'scorewire', port, httpPort, command, core });
 }
 
 /** The grpc-js floor on one core. */

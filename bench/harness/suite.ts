@@ -41,6 +41,7 @@ export const PEAK_IN_FLIGHT = 64;
 
 const DRAIN_SECONDS = 10;
 const SAMPLE_EVERY = 97;
+/** Of one core; more beside a load shows in its latencies. */
 const NOISY_CPU_SHARE = 0.05;
 
 export class Suite {
@@ -108,12 +109,20 @@ export class Suite {
       this.progress(`${server.name}: ${describeFlow(flow)}`);
       if (server.name === 'scorewire') this.#checkScores(flow);
     }
-    if (report.client.limited) this.note(`the client was the limit: ${report.client.reasons.join('; ')}`);
-    const others = report.othersCpuShare ?? 0;
-    if (others > NOISY_CPU_SHARE)
-      this.note(`the machine was busy with other things: ${(100 * others).toFixed(0)} % of a core`);
+    if (report.client.limited) this.progress(`the client was the limit: ${report.client.reasons.join('; ')}`);
     this.loads.push({ scenario: this.#scenario, server: server.name, report: withoutSamples(report) });
     return report;
+  }
+
+  /** Why the figures of a scenario should not be trusted; empty where nothing speaks against them. */
+  doubts(scenario: string): string[] {
+    const reports = this.loads.filter((load) => load.scenario === scenario).map(({ report }) => report);
+    const limited = reports.filter(({ client }) => client.limited).length;
+    const others = Math.max(0, ...reports.map(({ othersCpuShare }) => othersCpuShare ?? 0));
+    const doubts: string[] = [];
+    if (limited > 0) doubts.push(`the client was the limit in ${limited} of ${reports.length} loads`);
+    if (others > NOISY_CPU_SHARE) doubts.push(`other work took up to ${(100 * others).toFixed(0)} % of a core`);
+    return doubts;
   }
 
   /** Remembers a closed-loop throughput for the scenarios that go by it. */

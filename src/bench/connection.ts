@@ -85,7 +85,7 @@ export class Connection {
   #inFlight = 0;
   #open = true;
   #ready = false;
-  #indexHeaders = false;
+  #usesTable = false;
   #tableBytes = 4096;
   #peerMaxStreams = NO_LIMIT;
   #peerInitialWindowBytes = DEFAULT_WINDOW_BYTES;
@@ -199,8 +199,7 @@ export class Connection {
 
   #preparedCall(call: number, first: boolean): PreparedCall {
     const { calls } = this.#options;
-    if (!this.#indexHeaders) return calls.literal(call);
-    return first ? calls.opening(call) : calls.indexed(call);
+    return first ? calls.opening(call, this.#usesTable) : calls.following(call, this.#usesTable);
   }
 
   #readChunk(reader: FrameReader, chunk: Buffer, bytes: number): void {
@@ -350,7 +349,7 @@ export class Connection {
     }
     if (this.#ready) return;
     this.#ready = true;
-    this.#indexHeaders = this.#tableBytes >= calls.tableBytes;
+    this.#usesTable = calls.fitsTable(this.#tableBytes);
     this.#resolveReady(this);
   }
 

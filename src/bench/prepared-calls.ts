@@ -50,31 +50,31 @@ export class PreparedCalls {
 
   /** The most bytes of DATA payload that any of the calls has. */
   get maxDataBytes(): number {
-    return Math.max(...this.#literal.map((call) => call.dataBytes));
+    return this.#literal.reduce((most, { dataBytes }) => Math.max(most, dataBytes), 0);
   }
 
-  /** The size of the peer's dynamic table from which on `opening` and `indexed` may be used. */
-  get tableBytes(): number {
-    return this.#blocks.tableBytes;
-  }
-
-  /** A call that stands alone. */
-  literal(index: number): PreparedCall {
-    return this.#literal[index] as PreparedCall;
-  }
-
-  /** The first call of a connection: fills the peer's dynamic table. */
-  opening(index: number): PreparedCall {
-    return prepareCall(this.#blocks.opening, this.#messages[index] as Uint8Array);
+  /** The first call of a connection: tells the peer what its dynamic table is for. */
+  opening(index: number, usesTable: boolean): PreparedCall {
+    const { opening, literal } = this.#blocks;
+    const block = usesTable ? opening : Uint8Array.from([SIZE_UPDATE_TO_ZERO, ...literal]);
+    return prepareCall(block, this.#messages[index] as Uint8Array);
   }
 
   /** A call after `opening`, on the same connection. */
-  indexed(index: number): PreparedCall {
-    return this.#indexed[index] as PreparedCall;
+  following(index: number, usesTable: boolean): PreparedCall {
+    return (usesTable ? this.#indexed : this.#literal)[index] as PreparedCall;
+  }
+
+  /** The peer's dynamic table has its default size or a larger one, and holds our headers. */
+  fitsTable(tableBytes: number): boolean {
+    return tableBytes >= DEFAULT_TABLE_BYTES && this.#blocks.tableBytes <= DEFAULT_TABLE_BYTES;
   }
 }
 
 const MESSAGE_PREFIX_BYTES = 5;
+const DEFAULT_TABLE_BYTES = 4_096;
+/** HPACK: the encoder, we, won't use the dynamic table. Due where the peer has made it smaller than the default. */
+const SIZE_UPDATE_TO_ZERO = 0x20;
 
 function prepareCall(headerBlock: Uint8Array, message: Uint8Array): PreparedCall {
   const data = Buffer.alloc(MESSAGE_PREFIX_BYTES + message.length);

@@ -1,4 +1,4 @@
-// A worker whose runs end when a test says so, and how it says.
+// A worker whose runs end when a test says so, and as it says.
 import type { BatchRunner } from '../../src/batching/scheduler.ts';
 import { ScorewireError } from '../../src/errors.ts';
 import type { Tensor } from '../../src/tensor.ts';
@@ -7,11 +7,11 @@ import { RunFailed } from '../../src/workers/worker.ts';
 
 type Request = Omit<RunRequest, 'kind'>;
 
-/** A run that a worker has, or had. Rows are known by the number that is their first input's first element. */
+/** A run that a worker has, or had. Rows are known by number: the first element of their first input. */
 export class FakeRun {
   readonly request: Request;
-  /** Numbers of the rows, in order. */
-  readonly rows: number[];
+  /** Numbers of the rows, in the batch's order. */
+  readonly rows: readonly number[];
   readonly #resolve: (reply: RunReply) => void;
   readonly #reject: (error: unknown) => void;
 
@@ -22,17 +22,18 @@ export class FakeRun {
     this.#reject = reject;
   }
 
-  /** Answers every output asked for with the rows' numbers, or with `outputs`. */
-  finish(runUs: number, outputs?: Tensor[]): void {
-    const echo = (): Tensor => ({ type: 'float32', dims: [this.rows.length, 1], data: Float32Array.from(this.rows) });
-    this.#resolve({ kind: 'ran', runUs, outputs: outputs ?? this.request.outputs.map(echo) });
+  /** Answers every output asked for with the rows' numbers; or with `outputs`. */
+  finish(runUs = 1000, outputs?: Tensor[]): void {
+    const numbers = (): Tensor => ({ type: 'float32', dims: [this.rows.length, 1], data: Float32Array.from(this.rows) });
+    this.#resolve({ kind: 'ran', runUs, outputs: outputs ?? this.request.outputs.map(numbers) });
   }
 
-  /** The model refuses the batch; the worker is well. */
-  fail(message = 'the model refused'): void {
+  /** The model refuses the batch, and the worker is well. */
+  fail(message = 'the model refused the batch'): void {
     this.#reject(new RunFailed(message));
   }
 
+  /** Anything else that can go wrong. */
   reject(error: unknown): void {
     this.#reject(error);
   }
@@ -42,8 +43,8 @@ export class FakeWorker implements BatchRunner {
   readonly id: number;
   alive = true;
   /** The run under way. */
-  run_: FakeRun | undefined;
-  /** All runs ever, in order. */
+  current: FakeRun | undefined;
+  /** Every run that the worker ever got, in order. */
   readonly runs: FakeRun[] = [];
 
   constructor(id = 1) {
@@ -52,16 +53,40 @@ export class FakeWorker implements BatchRunner {
 
   run(request: Request): Promise<RunReply> {
     if (!this.alive) return Promise.reject(workerExited(this.id));
-    if (this.run_ !== undefined) return Promise.reject(new Error(`worker ${this.id} was given two runs at once`));
+    if (this.current !== undefined) throw new Error(`worker ${this.id} was given a run while it had one`);
     return new Promise<RunReply>((resolve, reject) => {
-      const over =
-        <T>(settle: (value: T) => void) =>
-        (value: T): void => {
-          this.run_ = undefined;
-          settle(value);
-        };
-      this.run_ = new FakeRun(request, over(resolve), over(reject));
-      this.runs.push(this.run_);
+      this.current = new FakeRun(
+        request,
+        (reply) => {
+          this.current = undefined;
+          resolve(reply);
+        },
+        (error) => {
+          this.current = undefined;
+          reject(error);
+        },
+      );
+      this.runs.push(this.current);
     });
   }
+
+  /** The thread goes away, and takes the run under way with it. */
+  die(): void {
+    this.alive = false;
+    this.current?.reject(workerExited(this.id));
+  }
+}
+
+function workerExited(id: number): ScorewireError {
+  return new ScorewireError('unavailable', 'WORKER_EXITED', 'the worker that had this request went away; try again', {
+    metadata: { worker: String(id) },
+  });
+}
+
+function rowNumbers({ inputs }: Request): number[] {
+  const first = inputs[0];
+  if (first === undefined) return [];
+  const rows = first.dims[0] ?? 1;
+  const width = first.data.length / rows;
+  return Array.from({ length: rows }, (_, row) => Number(first.data[row * width]));
 }
