@@ -141,11 +141,13 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         health.setAll(false);
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
-        const answered = await closeGrpcServer(grpc, settings.drain.timeoutMs);
+        const answered = await closeGrpcServer(grpc, settings.drain.timeoutMs, () => {
+          admission.drain();
+          (engine as Engine).scheduler.giveUp(
+            () => new ScorewireError('unavailable', 'DRAINING', 'the server shut down before this row was answered'),
+          );
+        });
         admission.drain();
-        (engine as Engine).scheduler.failQueued(
-          () => new ScorewireError('unavailable', 'DRAINING', 'the server shut down before this row was run'),
-        );
         await (engine as Engine).close();
         await stop();
         return answered;

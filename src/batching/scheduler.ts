@@ -46,7 +46,8 @@ class Lane {
   /** Start-time fair queueing (Goyal, Vin and Cheng 1996): virtual start of the next batch, in milliseconds of work. */
   startTag = 0;
   finishTag = 0;
-  running = 0;
+  /** Batches that workers have, each with the rows that are not answered yet. */
+  readonly running = new Set<readonly QueuedRow[]>();
   candidates: QueuedRow[] = [];
 
   constructor(model: ScheduledModel, queueLimit: number) {
@@ -64,6 +65,7 @@ export class Scheduler {
   #virtualMs = 0;
   #dispatchPending = false;
   #cancelTimer: (() => void) | undefined;
+  #gaveUp: (() => ScorewireError) | undefined;
   #dueMs = new Float64Array(64);
 
   constructor(clock: Clock, observer: SchedulerObserver) {
@@ -99,7 +101,7 @@ export class Scheduler {
   /** Batches that workers have now. */
   get running(): number {
     let running = 0;
-    for (const lane of this.#lanes.values()) running += lane.running;
+    for (const lane of this.#lanes.values()) running += lane.running.size;
     return running;
   }
 
@@ -126,9 +128,17 @@ export class Scheduler {
     this.#dispatchSoon();
   }
 
-  /** Takes every queued row out and fails it with `error`: for a drain whose time is over. */
-  failQueued(error: () => ScorewireError): void {
-    for (const lane of this.#lanes.values()) for (const row of lane.queue.drain()) row.fail(error());
+  /**
+   * Fails every row that is queued or in a run, for a drain whose time is over; the runs themselves end as they end, and
+   * nobody waits for them.
+   */
+  giveUp(error: () => ScorewireError): void {
+    this.#gaveUp = error;
+    for (const lane of this.#lanes.values()) {
+      for (const row of lane.queue.drain()) row.fail(error());
+      for (const rows of lane.running) for (const row of rows) row.fail(error());
+      lane.running.clear();
+    }
   }
 
   #lane(session: number): Lane {
@@ -236,29 +246,31 @@ export class Scheduler {
 
   #start(lane: Lane, worker: BatchRunner, rows: QueuedRow[], nowMs: number): void {
     const { model } = lane;
-    lane.running++;
     lane.candidates.length = 0;
     this.#virtualMs = Math.max(this.#virtualMs, lane.startTag);
     lane.finishTag = lane.startTag + model.cost.predictMs(rows.length);
     lane.startTag = lane.finishTag;
-    this.#run(model, worker, rows, nowMs).finally(() => {
-      lane.running--;
+    this.#run(lane, worker, rows, nowMs).finally(() => {
       if (this.#workers.has(worker) && worker.alive) this.#idle.push(worker);
       this.#dispatchSoon();
     });
   }
 
   /** Never rejects: every row is answered in here. */
-  async #run(model: ScheduledModel, worker: BatchRunner, rows: readonly QueuedRow[], startMs: number): Promise<void> {
+  async #run(lane: Lane, worker: BatchRunner, rows: readonly QueuedRow[], startMs: number): Promise<void> {
+    const { model } = lane;
     const outputNames = union(rows);
     let reply: RunReply;
+    lane.running.add(rows);
     try {
       reply = await worker.run({ session: model.session, inputs: joinRows(model, rows), outputs: outputNames });
       if (model.batchDimension) requireRows(reply, outputNames, rows.length);
     } catch (error) {
-      await this.#runFailed(model, worker, rows, error);
+      if (lane.running.delete(rows)) await this.#runFailed(lane, worker, rows, error);
       return;
     }
+    // Where it is gone, `giveUp` has answered the rows.
+    if (!lane.running.delete(rows)) return;
     model.cost.observe(rows.length, reply.runUs, (this.#clock.nowMs() - startMs) * 1000);
     this.#observer.batchDone(model, rows.length, reply.runUs);
     const result = { outputNames, outputs: reply.outputs, rows: rows.length, startMs, runUs: reply.runUs };
@@ -270,12 +282,8 @@ export class Scheduler {
    * the worker that the batch had. A worker that went away takes its rows with it: they may have had an effect on
    * whatever took it down, so they are not tried again.
    */
-  async #runFailed(
-    model: ScheduledModel,
-    worker: BatchRunner,
-    rows: readonly QueuedRow[],
-    error: unknown,
-  ): Promise<void> {
+  async #runFailed(lane: Lane, worker: BatchRunner, rows: readonly QueuedRow[], error: unknown): Promise<void> {
+    const { model } = lane;
     this.#observer.batchFailed(model, rows.length, error);
     if (error instanceof RunFailed && rows.length > 1) {
       const middle = rows.length >> 1;
@@ -283,10 +291,11 @@ export class Scheduler {
         const nowMs = this.#clock.nowMs();
         const alive: QueuedRow[] = [];
         for (const row of half) {
-          if (isDead(row, nowMs)) answerDead(row, nowMs);
+          if (this.#gaveUp !== undefined) row.fail(this.#gaveUp());
+          else if (isDead(row, nowMs)) answerDead(row, nowMs);
           else alive.push(row);
         }
-        if (alive.length > 0) await this.#run(model, worker, alive, nowMs);
+        if (alive.length > 0) await this.#run(lane, worker, alive, nowMs);
       }
       return;
     }

@@ -8,7 +8,7 @@ import { addConnectionOptions, type ConnectionFlags } from './connection-options
 
 type ScoreFlags = ConnectionFlags & {
   row?: string;
-  feature: string[];
+  feature?: string[];
   modelVersion?: string;
   entity?: string;
   outputs?: string;
@@ -21,8 +21,7 @@ export function addScore(program: Command): void {
     .option(
       '--feature <name=value>',
       'one feature; may be repeated, and wins over --row',
-      (value: string, all: string[]) => [...all, value],
-      [],
+      (value: string, all: string[] = []) => [...all, value],
     )
     .option('--model-version <number>', 'a version other than the live one')
     .option('--entity <id>', 'whom the row is about; comes back in the answer')
@@ -53,15 +52,16 @@ export function addScore(program: Command): void {
 }
 
 function rowOf(flags: ScoreFlags): Row | undefined {
+  const { feature: features = [] } = flags;
   const given = flags.row === undefined ? undefined : parseRow(flags.row === '-' ? readFileSync(0, 'utf8') : flags.row);
-  if (Array.isArray(given) && flags.feature.length === 0) {
+  if (Array.isArray(given) && features.length === 0) {
     return { form: { $case: 'dense', value: { values: given.map(denseNumber) } } };
   }
   if (Array.isArray(given)) throw new SetupError('--feature: names go with --row as an object, not as an array');
-  if (given === undefined && flags.feature.length === 0) return undefined;
+  if (given === undefined && features.length === 0) return undefined;
   const values = new Map<string, Value>();
   for (const [name, value] of Object.entries(given ?? {})) values.set(name, toValue(name, value));
-  for (const feature of flags.feature) {
+  for (const feature of features) {
     const at = feature.indexOf('=');
     if (at < 1) throw new SetupError(`--feature: expected name=value, found ${feature}`);
     const name = feature.slice(0, at);

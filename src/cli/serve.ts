@@ -11,12 +11,10 @@ import { callHints } from './call-hints.ts';
 export function addSettingOptions(command: Command): Command {
   for (const { flag, doc } of flagHelp()) command.option(`${flag} <value>`, doc);
   return command
-    .option(
-      '--set <key=value>',
-      'set any setting; may be repeated',
-      (value: string, all: string[]) => [...all, value],
-      [],
-    )
+    .option('--set <key=value>', 'set any setting; may be repeated', (value: string, all: string[] = []) => [
+      ...all,
+      value,
+    ])
     .option('--config <file>', 'YAML file with settings; also SCOREWIRE_CONFIG');
 }
 
@@ -36,6 +34,9 @@ export function addServe(program: Command): void {
 /** Signals closer together than this are one. */
 const SAME_SIGNAL_MS = 100;
 
+/** Milliseconds that runs under way get to end, after their callers were told that they get no answer. */
+const LAST_RUN_MS = 5_000;
+
 async function serve(settings: Settings): Promise<void> {
   const log = createLogger(settings.log);
   const startMs = performance.now();
@@ -53,11 +54,15 @@ async function serve(settings: Settings): Promise<void> {
     }
     stoppingSinceMs = performance.now();
     log.info({ signal, timeoutMs: settings.drain.timeoutMs }, 'draining: answering what is under way');
+    // A run that outlasts even this can't be ended but with the process.
+    setTimeout(() => {
+      log.fatal('a model is still running: ending the process with it');
+      process.kill(process.pid, 'SIGKILL');
+    }, settings.drain.delayMs + settings.drain.timeoutMs + LAST_RUN_MS).unref();
     const answered = await server.drain();
     if (answered) log.info('drained: every call was answered');
     else log.warn('the drain took too long: calls that were left got UNAVAILABLE');
-    process.exitCode = 0;
-    process.exit();
+    process.exit(0);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

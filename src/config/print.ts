@@ -21,11 +21,12 @@ export function printConfig({ settings, origins }: LoadedSettings): string {
     .join('');
 }
 
-/** The short flags, for the command line's own help: `['--port', 'Port for gRPC; ...', 'server.port']`. */
+/** The short flags, for the command line's own help; `doc` says the default as well. */
 export function flagHelp(): { flag: string; doc: string; key: string }[] {
-  return [...settingEntries.values()].flatMap(({ key, setting: { flag, doc } }) =>
-    flag === undefined ? [] : [{ flag, doc, key }],
-  );
+  return [...settingEntries.values()].flatMap(({ key, setting: { flag, doc, default: value } }) => {
+    if (flag === undefined) return [];
+    return [{ flag, doc: value === undefined ? doc : `${doc.replace(/\.$/, '')} (default: ${value}).`, key }];
+  });
 }
 
 /** A Markdown table a section, for the reference page. */

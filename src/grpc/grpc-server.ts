@@ -56,16 +56,24 @@ function readPem(setting: string, path: string): Buffer {
   }
 }
 
-/** Ends connections when their calls are done, at most `timeoutMs` later; returns whether all calls ended by themselves. */
-export async function closeGrpcServer(server: Server, timeoutMs: number): Promise<boolean> {
+/** Milliseconds that the last statuses get to leave before their connections are cut. */
+const FLUSH_MS = 50;
+
+/**
+ * Takes no new calls and ends connections when their calls are done. After `timeoutMs` `giveUp` is called, to answer what
+ * is left, and then connections are cut. Returns whether all calls ended by themselves.
+ */
+export async function closeGrpcServer(server: Server, timeoutMs: number, giveUp: () => void): Promise<boolean> {
   return new Promise((resolve) => {
+    let late = false;
     const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve(false);
+      late = true;
+      giveUp();
+      setTimeout(() => server.forceShutdown(), FLUSH_MS);
     }, timeoutMs);
     server.tryShutdown(() => {
       clearTimeout(timer);
-      resolve(true);
+      resolve(!late);
     });
   });
 }
