@@ -14,7 +14,7 @@ import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
 import { readRepository } from './models/repository.ts';
 import { Admission } from './scoring/admission.ts';
-import { ModelRegistry } from './scoring/model-registry.ts';
+import type { ModelRegistry } from './scoring/model-registry.ts';
 import { Registry } from './telemetry/instruments.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
@@ -70,14 +70,17 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const health = new Health();
   for (const name of [...SERVER_NAMES, ...specs.map((spec) => spec.name)]) health.set(name, false);
 
-  // Before the models are there the registry is empty and the door is closed.
+  // Before the models are there the door is closed.
   let engine: Engine | undefined;
   let state: 'STARTING' | 'SERVING' | 'NOT_SERVING' | 'DRAINING' = 'STARTING';
-  const models = new ModelRegistry();
+  const servedModels = (): ModelRegistry => {
+    if (engine !== undefined) return engine.models;
+    throw new ScorewireError('unavailable', 'NOT_READY', 'the server is not ready yet; try again');
+  };
   const grpc = createGrpcServer(settings.limits);
   addService(grpc, healthService, health.handlers());
   addReflection(grpc, ['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']);
-  addService(grpc, modelService, modelHandlers(edge, models));
+  addService(grpc, modelService, modelHandlers(edge, servedModels));
   addService(
     grpc,
     scoringService,
@@ -129,7 +132,6 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     engine = await startEngine(settings, specs, metrics, log, {
       workersChanged: (ready) => setServing(ready > 0),
     });
-    for (const model of engine.models.all()) models.add(model);
     admission.open();
     setServing(engine.readyWorkers() > 0);
     return {

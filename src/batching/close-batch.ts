@@ -25,26 +25,27 @@ export type CloseDecision = { rows: number; waitMs: number };
 /**
  * The largest batch that keeps what it can keep:
  * - never beyond `maxRows` nor the knee, where rows wait longer and none gets cheaper;
- * - no row is made late by company: a row that a smaller batch would answer in time sets the size;
- * - a row that would be late even alone no longer counts: holding others back doesn't help it;
+ * - no row is made late by company: a row that the batch ending with it would answer in time sets the size;
+ * - a row that would be late even then no longer counts: holding others back doesn't help it;
  * - it waits only if a delay is configured, only while the batch is not full, and never into a row's due time.
  */
 export function closeBatch(input: CloseInput): CloseDecision {
   const { nowMs, dueMs, queued, predictMs } = input;
-  const limit = Math.min(queued, input.maxRows, input.kneeRows);
-  const aloneMs = predictMs(1);
+  const most = Math.min(input.maxRows, input.kneeRows);
+  const limit = Math.min(queued, most);
   let rows = limit;
-  let earliestMs = Number.POSITIVE_INFINITY;
+  let takesMs = predictMs(rows);
+  let soonestMs = Number.POSITIVE_INFINITY;
   for (let i = 0; i < rows; i++) {
     const slackMs = (dueMs[i] as number) - nowMs;
-    if (slackMs < aloneMs) continue;
-    earliestMs = Math.min(earliestMs, slackMs);
-    // Longer batches only come with more rows, so shrinking here keeps every row before this one in time as well.
-    while (rows > 1 && predictMs(rows) > earliestMs) rows--;
+    soonestMs = Math.min(soonestMs, slackMs);
+    if (slackMs >= takesMs || slackMs < predictMs(i + 1)) continue;
+    // Fewer rows take less, so every row before this one stays in time as well.
+    while (rows > i + 1 && takesMs > slackMs) takesMs = predictMs(--rows);
   }
-  const full = rows < limit || limit === Math.min(input.maxRows, input.kneeRows);
+  const full = rows < limit || limit === most;
   if (input.maxDelayMs > 0 && !full) {
-    const waitMs = Math.min(input.oldestMs + input.maxDelayMs - nowMs, earliestMs - predictMs(rows + 1));
+    const waitMs = Math.min(input.oldestMs + input.maxDelayMs - nowMs, soonestMs - predictMs(rows + 1));
     if (waitMs > 0) return { rows: 0, waitMs };
   }
   return { rows, waitMs: 0 };

@@ -6,15 +6,21 @@ const MAX_SIZES = 11;
 /** A larger batch must save at least this share of a row's cost to be worth its wait. */
 const WORTHWHILE = 0.05;
 
-/** How far one observation moves the curve where it was made, and everywhere else. */
-const LOCAL_WEIGHT = 0.1;
-const GLOBAL_WEIGHT = 0.01;
+/** How far one observation moves the whole curve, and how far the size where it was made against the others. */
+const SCALE_WEIGHT = 0.1;
+const SHAPE_WEIGHT = 0.02;
 
-/** One observation counts at most this many times the prediction, so that a pause is not taken for a trend. */
-const OUTLIER = 4;
+/** How fast the errors that all sizes have in common are followed. */
+const TREND_WEIGHT = 0.5;
 
-/** How many observations lie between two looks at where the knee is. */
-const KNEE_EVERY = 64;
+/** One observation counts at most as this many times the prediction, or its inverse: a pause is no trend. */
+const OUTLIER = 2;
+
+/** Of so many runs one is the next size's beyond the knee, or below it, in turn: nothing else would show what they cost. */
+const PROBE_EVERY = 128;
+
+/** A run of nothing still takes so long; from 0 a curve could not find back. Microseconds. */
+const LEAST_US = 0.1;
 
 /** The sizes at which a curve up to `maxRows` is measured: 1, 2, 4 ... and `maxRows` itself. */
 export function curveSizes(maxRows: number): number[] {
@@ -28,15 +34,22 @@ export function curveSizes(maxRows: number): number[] {
  * Run time over batch size, piecewise linear. Two parts are kept apart: the run in the worker, and the overhead of
  * handing a batch over and getting it back, which doesn't depend on the rows.
  *
- * Correction is a normalised least-mean-squares step on the two neighbouring points (Widrow and Hoff), with a small
- * step on all points, so that a curve gone wrong at sizes that are never tried finds back as well.
+ * Correction keeps scale and shape apart. How fast the machine is changes all the time, and for all sizes alike: every
+ * run moves the whole curve, so that sizes that are not run now stay in proportion. The shape belongs to the model: only
+ * what a run's error has beyond that of the runs before it moves the two points beside it (normalised least mean
+ * squares, Widrow and Hoff). All steps are on the logarithm, where noise upwards and downwards weighs the same: factors
+ * that do so on a linear scale multiply up, and sizes that are not run would drift away.
  */
 export class CostCurve {
   readonly sizes: readonly number[];
   readonly #us: Float64Array;
   #overheadUs: number;
   readonly #leastOverheadUs: number;
+  /** Index of the knee in `sizes`, and of the size that is the limit now: the knee, or a neighbour to be probed. */
   #knee: number;
+  #limit: number;
+  /** What the errors of the last runs have in common, as a logarithm. */
+  #trend = 0;
   #observations = 0;
 
   /**
@@ -47,11 +60,11 @@ export class CostCurve {
   constructor(sizes: readonly number[], runUs: readonly number[], overheadUs: number) {
     this.sizes = sizes;
     this.#us = Float64Array.from(runUs);
-    // A larger batch never costs less as a whole: a measurement that says so is noise.
-    for (let i = 1; i < sizes.length; i++) this.#us[i] = Math.max(this.#at(i), this.#at(i - 1));
+    this.#keepRising();
     this.#overheadUs = overheadUs;
     this.#leastOverheadUs = overheadUs;
     this.#knee = this.#findKnee();
+    this.#limit = this.#knee;
   }
 
   /** Milliseconds from hand-over to answer of a batch of `rows`. */
@@ -64,27 +77,42 @@ export class CostCurve {
     return this.#runUs(rows);
   }
 
-  /** The smallest batch whose cost a row is within a few per cent of the best: beyond it rows only wait longer. */
+  /**
+   * The smallest batch whose cost a row is within a few per cent of the best: beyond it rows only wait longer. For one
+   * run in many it is a neighbour instead, so that a curve gone wrong at sizes that would never be run finds back.
+   */
   get kneeRows(): number {
-    return this.#knee;
+    return this.sizes[this.#limit] as number;
   }
 
   /** Takes a run of `rows` into account: `runUs` in the worker, `totalUs` from hand-over to answer. */
   observe(rows: number, runUs: number, totalUs: number): void {
-    const predicted = this.#runUs(rows);
-    const error = Math.min(runUs, predicted * OUTLIER) - predicted;
-    const drift = 1 + (GLOBAL_WEIGHT * error) / Math.max(predicted, 1);
-    for (let i = 0; i < this.#us.length; i++) this.#us[i] = this.#at(i) * drift;
+    const error = Math.log(Math.min(OUTLIER, Math.max(1 / OUTLIER, runUs / this.#runUs(rows))));
+    const own = error - this.#trend;
+    this.#trend += TREND_WEIGHT * own;
+    const scale = Math.exp(SCALE_WEIGHT * error);
+    for (let i = 0; i < this.#us.length; i++) this.#us[i] = this.#at(i) * scale;
     const upper = this.#upper(rows);
     const share = this.#share(rows, upper);
-    const norm = (1 - share) ** 2 + share ** 2;
-    if (upper > 0) this.#us[upper - 1] = Math.max(0, this.#at(upper - 1) + (LOCAL_WEIGHT * error * (1 - share)) / norm);
-    this.#us[upper] = Math.max(0, this.#at(upper) + (LOCAL_WEIGHT * error * share) / norm);
-    for (let i = 1; i < this.#us.length; i++) this.#us[i] = Math.max(this.#at(i), this.#at(i - 1));
+    const step = (SHAPE_WEIGHT * own) / ((1 - share) ** 2 + share ** 2);
+    if (upper > 0) this.#us[upper - 1] = this.#at(upper - 1) * Math.exp(step * (1 - share));
+    this.#us[upper] = this.#at(upper) * Math.exp(step * share);
+    this.#keepRising();
     const overhead = Math.min(Math.max(0, totalUs - runUs), this.#overheadUs * OUTLIER + 1);
-    this.#overheadUs += LOCAL_WEIGHT * (overhead - this.#overheadUs);
+    this.#overheadUs += SCALE_WEIGHT * (overhead - this.#overheadUs);
+    this.#knee = this.#findKnee();
     this.#observations += 1;
-    if (this.#observations % KNEE_EVERY === 0) this.#knee = this.#findKnee();
+    const probe = this.#observations % PROBE_EVERY !== 0 ? 0 : this.#observations % (2 * PROBE_EVERY) === 0 ? -1 : 1;
+    this.#limit = Math.min(this.sizes.length - 1, Math.max(0, this.#knee + probe));
+  }
+
+  /** A larger batch never costs less as a whole: what says so is noise. */
+  #keepRising(): void {
+    let least = LEAST_US;
+    for (let i = 0; i < this.#us.length; i++) {
+      least = Math.max(least, this.#at(i));
+      this.#us[i] = least;
+    }
   }
 
   #at(index: number): number {
@@ -113,8 +141,15 @@ export class CostCurve {
   }
 
   #findKnee(): number {
-    const costs = this.sizes.map((rows, i) => (this.#at(i) + this.#leastOverheadUs) / rows);
-    const best = Math.min(...costs);
-    return this.sizes[costs.findIndex((cost) => cost <= best * (1 + WORTHWHILE))] as number;
+    let best = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < this.sizes.length; i++) best = Math.min(best, this.#rowUs(i));
+    let knee = 0;
+    while (this.#rowUs(knee) > best * (1 + WORTHWHILE)) knee++;
+    return knee;
+  }
+
+  /** What a row costs in a batch of the size at `index`, hand-over included. */
+  #rowUs(index: number): number {
+    return (this.#at(index) + this.#leastOverheadUs) / (this.sizes[index] as number);
   }
 }

@@ -1,11 +1,15 @@
 // First in, first out, bounded; expired and abandoned rows leave it without ever reaching a worker.
 import { answerDead, isDead, type QueuedRow } from './queued-row.ts';
 
+/** Milliseconds between two sweeps for each row that the first one looked at: keeps sweeping at a few per cent. */
+const SWEEP_REST_MS = 0.001;
+
 export class RowQueue {
   readonly #limit: number;
   /** Taken slots before the head are emptied at once, so that nothing answered is kept alive. */
   #rows: (QueuedRow | undefined)[] = [];
   #head = 0;
+  #nextSweepMs = Number.NEGATIVE_INFINITY;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -25,46 +29,45 @@ export class RowQueue {
 
   /**
    * The oldest rows that may ride together, at most `limit`, written to `target`; returns how many. They stay queued.
-   * Rows at the front that are dead by `nowMs` are answered and dropped on the way.
+   * Rows that are dead by `nowMs` leave the queue on the way, to the end of `dropped`: who calls answers them, once it
+   * has done with the queue, since whoever hears of a failure may submit the next row at once.
    */
-  peek(target: QueuedRow[], limit: number, nowMs: number): number {
-    let first = this.#front(nowMs);
+  peek(target: QueuedRow[], limit: number, nowMs: number, dropped: QueuedRow[]): number {
     let count = 0;
-    for (let i = this.#head; i < this.#rows.length && count < limit; i++) {
-      const row = this.#rows[i] as QueuedRow;
-      if (first !== undefined && row.shapeKey !== first.shapeKey) continue;
+    let end = this.#head;
+    const before = dropped.length;
+    for (; end < this.#rows.length && count < limit; end++) {
+      const row = this.#rows[end] as QueuedRow;
       if (isDead(row, nowMs)) {
-        this.#rows.splice(i, 1);
-        i--;
-        answerDead(row, nowMs);
-        continue;
+        dropped.push(row);
+        this.#rows[end] = undefined;
+      } else if (count === 0 || row.shapeKey === (target[0] as QueuedRow).shapeKey) {
+        target[count++] = row;
       }
-      first = row;
-      target[count++] = row;
     }
+    if (dropped.length > before) this.#closeGaps(end);
     return count;
   }
 
-  /** Takes `count` rows out: those that `peek` gave, in the same turn. */
+  /** Takes out the first `count` of `rows`: those that `peek` gave, in the same turn. */
   remove(rows: readonly QueuedRow[], count: number): void {
     let taken = 0;
-    while (taken < count && this.#rows[this.#head] === rows[taken]) {
-      this.#rows[this.#head++] = undefined;
+    let end = this.#head;
+    for (; taken < count && end < this.#rows.length; end++) {
+      if (this.#rows[end] !== rows[taken]) continue;
+      this.#rows[end] = undefined;
       taken++;
     }
-    // What is left lies behind rows of another shape.
-    for (let i = this.#head; taken < count; i++) {
-      if (this.#rows[i] === rows[taken]) {
-        this.#rows.splice(i, 1);
-        i--;
-        taken++;
-      }
-    }
-    this.#compact();
+    this.#closeGaps(end);
   }
 
-  /** Answers and drops every dead row: called before a full queue refuses, so that the dead don't fill it. */
+  /**
+   * Answers and drops every dead row: called before a full queue refuses, so that the dead don't fill it. Looks at all
+   * rows, so it rests in proportion: a queue that refuses every row in a crowd must not be searched for each of them.
+   */
   sweep(nowMs: number): void {
+    if (nowMs < this.#nextSweepMs) return;
+    this.#nextSweepMs = nowMs + this.length * SWEEP_REST_MS;
     const dead: QueuedRow[] = [];
     const alive: QueuedRow[] = [];
     for (let i = this.#head; i < this.#rows.length; i++) {
@@ -84,15 +87,16 @@ export class RowQueue {
     return rows;
   }
 
-  #front(nowMs: number): QueuedRow | undefined {
-    while (this.#head < this.#rows.length) {
-      const row = this.#rows[this.#head] as QueuedRow;
-      if (!isDead(row, nowMs)) return row;
-      this.#rows[this.#head++] = undefined;
-      this.#compact();
-      answerDead(row, nowMs);
+  /** Moves the rows before `end` up against it, over the slots that were emptied, so that the queue starts later. */
+  #closeGaps(end: number): void {
+    let to = end;
+    for (let from = end - 1; from >= this.#head; from--) {
+      const row = this.#rows[from];
+      if (row !== undefined) this.#rows[--to] = row;
     }
-    return undefined;
+    this.#rows.fill(undefined, this.#head, to);
+    this.#head = to;
+    this.#compact();
   }
 
   #compact(): void {

@@ -62,10 +62,11 @@ export class Scheduler {
   readonly #lanes = new Map<number, Lane>();
   readonly #idle: BatchRunner[] = [];
   readonly #workers = new Set<BatchRunner>();
+  /** When each worker that has a batch is expected to be done with it. */
+  readonly #doneMs = new Map<BatchRunner, number>();
   #virtualMs = 0;
   #dispatchPending = false;
   #cancelTimer: (() => void) | undefined;
-  #gaveUp: (() => ScorewireError) | undefined;
   #dueMs = new Float64Array(64);
 
   constructor(clock: Clock, observer: SchedulerObserver) {
@@ -86,6 +87,7 @@ export class Scheduler {
   /** The worker gets no more batches; the run that it has, if any, ends as it ends. */
   removeWorker(worker: BatchRunner): void {
     this.#workers.delete(worker);
+    this.#doneMs.delete(worker);
     const index = this.#idle.indexOf(worker);
     if (index >= 0) this.#idle.splice(index, 1);
   }
@@ -119,7 +121,7 @@ export class Scheduler {
     if (lane.queue.full) {
       lane.queue.sweep(nowMs);
       if (lane.queue.full) {
-        throw this.#refusal(lane, 'QUEUE_FULL', 'the queue of the model is full', this.#drainMs(lane));
+        throw this.#refusal(lane, 'QUEUE_FULL', 'the queue of the model is full', this.#drainMs(lane, nowMs));
       }
     }
     this.#shedByPrediction(lane, row, nowMs);
@@ -133,7 +135,6 @@ export class Scheduler {
    * nobody waits for them.
    */
   giveUp(error: () => ScorewireError): void {
-    this.#gaveUp = error;
     for (const lane of this.#lanes.values()) {
       for (const row of lane.queue.drain()) row.fail(error());
       for (const rows of lane.running) for (const row of rows) row.fail(error());
@@ -155,26 +156,35 @@ export class Scheduler {
     if (lane.queue.length === 0 || this.#idle.length > 0) return;
     const dueMs = Math.min(row.deadlineMs, row.budgetEndMs);
     if (dueMs === Number.POSITIVE_INFINITY) return;
-    const answeredMs = nowMs + this.#drainMs(lane);
-    if (answeredMs <= dueMs) return;
+    const lateMs = (): number => nowMs + this.#drainMs(lane, nowMs) + this.#reserveMs(lane) - dueMs;
+    if (lateMs() <= 0) return;
     lane.queue.sweep(nowMs);
-    if (lane.queue.length === 0) return;
-    const lateMs = nowMs + this.#drainMs(lane) - dueMs;
-    if (lateMs <= 0) return;
-    throw this.#refusal(lane, 'OVERLOADED', 'too much work is queued to answer within the latency budget', lateMs);
+    if (lane.queue.length === 0 || lateMs() <= 0) return;
+    throw this.#refusal(lane, 'OVERLOADED', 'too much work is queued to answer within the latency budget', lateMs());
   }
 
   /** Milliseconds until a row that comes now is answered, if the queue is worked off in the best batches. */
-  #drainMs(lane: Lane): number {
+  #drainMs(lane: Lane, nowMs: number): number {
     const { model, queue } = lane;
     const rows = queue.length + 1;
-    const best = Math.min(rows, model.maxRows, model.cost.kneeRows);
+    const best = bestRows(lane);
     let contenders = 0;
     for (const other of this.#lanes.values()) if (other === lane || other.queue.length > 0) contenders++;
     const share = Math.max(contenders, this.#workers.size) / this.#workers.size;
+    // First a worker must get done with what it has.
+    const freeMs = this.#idle.length > 0 ? nowMs : Math.min(...this.#doneMs.values());
     // The batches in front of the row run on all workers at once; its own comes last.
     const ahead = Math.ceil(rows / best) - 1;
-    return (ahead * model.cost.predictMs(best) * contenders) / this.#workers.size + model.cost.predictMs(best) * share;
+    const batchMs = model.cost.predictMs(best);
+    return Math.max(0, freeMs - nowMs) + (ahead * batchMs * contenders) / this.#workers.size + batchMs * share;
+  }
+
+  /**
+   * Rows let in until the last moment would leave the oldest no time but for a small batch, or none: the queue would
+   * then be worked off in small batches, that is slowly, and all behind them come late. So one batch is kept in reserve.
+   */
+  #reserveMs(lane: Lane): number {
+    return lane.model.cost.predictMs(bestRows(lane));
   }
 
   #refusal(lane: Lane, reason: string, why: string, retryAfterMs: number): ScorewireError {
@@ -196,6 +206,13 @@ export class Scheduler {
     this.#dispatchPending = false;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
+    const dropped: QueuedRow[] = [];
+    this.#startAll(dropped);
+    const nowMs = this.#clock.nowMs();
+    for (const row of dropped) answerDead(row, nowMs);
+  };
+
+  #startAll(dropped: QueuedRow[]): void {
     while (this.#idle.length > 0) {
       const nowMs = this.#clock.nowMs();
       let next: Lane | undefined;
@@ -204,7 +221,7 @@ export class Scheduler {
       for (const lane of this.#lanes.values()) {
         if (lane.queue.length === 0) continue;
         if (next !== undefined && lane.startTag >= next.startTag) continue;
-        const decision = this.#close(lane, nowMs);
+        const decision = this.#close(lane, nowMs, dropped);
         if (decision === undefined) continue;
         if (decision.rows > 0) {
           next = lane;
@@ -221,11 +238,11 @@ export class Scheduler {
       next.queue.remove(rows, nextRows);
       this.#start(next, this.#idle.pop() as BatchRunner, rows, nowMs);
     }
-  };
+  }
 
-  #close(lane: Lane, nowMs: number): { rows: number; waitMs: number } | undefined {
+  #close(lane: Lane, nowMs: number, dropped: QueuedRow[]): { rows: number; waitMs: number } | undefined {
     const { model } = lane;
-    const queued = lane.queue.peek(lane.candidates, Math.min(model.maxRows, model.cost.kneeRows), nowMs);
+    const queued = lane.queue.peek(lane.candidates, Math.min(model.maxRows, model.cost.kneeRows), nowMs, dropped);
     if (queued === 0) return undefined;
     if (this.#dueMs.length < queued) this.#dueMs = new Float64Array(queued * 2);
     for (let i = 0; i < queued; i++) {
@@ -247,12 +264,20 @@ export class Scheduler {
   #start(lane: Lane, worker: BatchRunner, rows: QueuedRow[], nowMs: number): void {
     const { model } = lane;
     lane.candidates.length = 0;
+    const costMs = model.cost.predictMs(rows.length);
     this.#virtualMs = Math.max(this.#virtualMs, lane.startTag);
-    lane.finishTag = lane.startTag + model.cost.predictMs(rows.length);
+    lane.finishTag = lane.startTag + costMs;
     lane.startTag = lane.finishTag;
+    this.#doneMs.set(worker, nowMs + costMs);
     this.#run(lane, worker, rows, nowMs).finally(() => {
+      // What a model pays is what it took, the runs that a failing batch was split into included.
+      const surplusMs = this.#clock.nowMs() - nowMs - costMs;
+      lane.finishTag += surplusMs;
+      lane.startTag += surplusMs;
+      this.#doneMs.delete(worker);
       if (this.#workers.has(worker) && worker.alive) this.#idle.push(worker);
-      this.#dispatchSoon();
+      // A turn of the event loop costs a few system calls: none for nothing.
+      for (const other of this.#lanes.values()) if (other.queue.length > 0) return this.#dispatchSoon();
     });
   }
 
@@ -274,7 +299,14 @@ export class Scheduler {
     model.cost.observe(rows.length, reply.runUs, (this.#clock.nowMs() - startMs) * 1000);
     this.#observer.batchDone(model, rows.length, reply.runUs);
     const result = { outputNames, outputs: reply.outputs, rows: rows.length, startMs, runUs: reply.runUs };
-    for (let i = 0; i < rows.length; i++) (rows[i] as QueuedRow).succeed(result, i);
+    for (let i = 0; i < rows.length; i++) {
+      try {
+        (rows[i] as QueuedRow).succeed(result, i);
+      } catch (error) {
+        // A fault in one caller's answer must not cost the others theirs.
+        this.#observer.batchFailed(model, 1, error);
+      }
+    }
   }
 
   /**
@@ -287,12 +319,14 @@ export class Scheduler {
     this.#observer.batchFailed(model, rows.length, error);
     if (error instanceof RunFailed && rows.length > 1) {
       const middle = rows.length >> 1;
-      for (const half of [rows.slice(0, middle), rows.slice(middle)]) {
+      const halves = [rows.slice(0, middle), rows.slice(middle)];
+      for (const half of halves) lane.running.add(half);
+      for (const half of halves) {
+        if (!lane.running.delete(half)) continue;
         const nowMs = this.#clock.nowMs();
         const alive: QueuedRow[] = [];
         for (const row of half) {
-          if (this.#gaveUp !== undefined) row.fail(this.#gaveUp());
-          else if (isDead(row, nowMs)) answerDead(row, nowMs);
+          if (isDead(row, nowMs)) answerDead(row, nowMs);
           else alive.push(row);
         }
         if (alive.length > 0) await this.#run(lane, worker, alive, nowMs);
@@ -308,6 +342,11 @@ export class Scheduler {
           });
     for (const row of rows) row.fail(answer);
   }
+}
+
+/** The batch that a row which comes now would ride in, were it up to the cost alone. */
+function bestRows({ model, queue }: Lane): number {
+  return Math.min(queue.length + 1, model.maxRows, model.cost.kneeRows);
 }
 
 /** The outputs that any of the rows wants; the shared array itself where all want the same. */

@@ -32,7 +32,7 @@ export function addCheck(program: Command): void {
     try {
       for (const model of engine.models.all()) {
         // Golden rows hold for the live version.
-        if (engine.models.isLive(model)) outcomes.push(await checkModel(engine, model));
+        if (engine.models.isLive(model)) outcomes.push(await checkModel(engine, model, settings.limits.maxQueueRows));
       }
     } finally {
       await engine.close();
@@ -51,7 +51,7 @@ type Outcome = {
   problem: string;
 };
 
-async function checkModel(engine: Engine, model: ServedModel): Promise<Outcome> {
+async function checkModel(engine: Engine, model: ServedModel, maxQueueRows: number): Promise<Outcome> {
   const outcome: Outcome = { model, rows: 0, alone: 0, batched: 0, largestBatch: 0, problem: '' };
   const { golden } = model.spec;
   if (golden === undefined) return outcome;
@@ -61,15 +61,17 @@ async function checkModel(engine: Engine, model: ServedModel): Promise<Outcome> 
   for (const row of rows) {
     outcome.alone = Math.max(outcome.alone, await compare(engine, model, row, problems, () => {}));
   }
-  // All at once, so that they ride in batches.
-  const differences = await Promise.all(
-    rows.map((row) =>
-      compare(engine, model, row, problems, (answer) => {
-        outcome.largestBatch = Math.max(outcome.largestBatch, answer.batchRows);
-      }),
-    ),
-  );
-  outcome.batched = Math.max(0, ...differences);
+  // As many at once as the queue holds, so that they ride in batches.
+  for (let start = 0; start < rows.length; start += maxQueueRows) {
+    const differences = await Promise.all(
+      rows.slice(start, start + maxQueueRows).map((row) =>
+        compare(engine, model, row, problems, (answer) => {
+          outcome.largestBatch = Math.max(outcome.largestBatch, answer.batchRows);
+        }),
+      ),
+    );
+    outcome.batched = Math.max(outcome.batched, ...differences);
+  }
   const largest = Math.max(outcome.alone, outcome.batched);
   if (largest > golden.tolerance)
     problems.unshift(`differs by ${largest.toExponential(1)}, allowed is ${golden.tolerance}`);

@@ -1,5 +1,7 @@
+import { accessSync, constants } from 'node:fs';
 import type { Command } from 'commander';
-import type { ConnectOptions } from '../client/connect.ts';
+import { type Client, type ConnectOptions, connect } from '../client/connect.ts';
+import { SetupError } from '../errors.ts';
 
 export type ConnectionFlags = ConnectOptions & { address: string; deadline: string };
 
@@ -12,4 +14,41 @@ export function addConnectionOptions(command: Command): Command {
     .option('--ca <file>', 'use TLS and trust this PEM file')
     .option('--cert <file>', 'show this client certificate (PEM)')
     .option('--key <file>', 'private key of the client certificate (PEM)');
+}
+
+/** @throws SetupError for a file that can't be used. */
+export function connectTo(flags: ConnectionFlags): Client {
+  for (const flag of ['ca', 'cert', 'key'] as const) {
+    const path = flags[flag];
+    if (path !== undefined) requireFile(`--${flag}`, path);
+  }
+  if (flags.cert !== undefined && flags.key === undefined) throw new SetupError('--cert: needs --key beside it');
+  if (flags.key !== undefined && flags.cert === undefined) throw new SetupError('--key: needs --cert beside it');
+  try {
+    return connect(flags.address, flags);
+  } catch (error) {
+    throw new SetupError(`--ca, --cert, --key: can't be used: ${(error as Error).message}`, error);
+  }
+}
+
+/** Milliseconds. @throws SetupError */
+export function deadlineOf({ deadline }: ConnectionFlags): number {
+  const ms = Number(deadline);
+  if (ms > 0) return ms;
+  throw new SetupError(`--deadline: expected milliseconds above 0, found "${deadline}"`);
+}
+
+/** Of `--model-version`; undefined where it is not given. @throws SetupError */
+export function versionOf(text: string | undefined): bigint | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,18}$/.test(text)) return BigInt(text);
+  throw new SetupError(`--model-version: expected a whole number, found "${text}"`);
+}
+
+function requireFile(flag: string, path: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw new SetupError(`${flag}: can't read ${path}: ${(error as Error).message}`, error);
+  }
 }

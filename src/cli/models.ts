@@ -1,9 +1,8 @@
 // `scorewire models`: what a server serves.
 import type { Command } from 'commander';
-import { connect } from '../client/connect.ts';
 import { ModelInfo, taskToJSON } from '../gen/scorewire/v1/model.ts';
 import { dataTypeToJSON } from '../gen/scorewire/v1/tensor.ts';
-import { addConnectionOptions, type ConnectionFlags } from './connection-options.ts';
+import { addConnectionOptions, type ConnectionFlags, connectTo, deadlineOf, versionOf } from './connection-options.ts';
 import { table } from './table.ts';
 
 export function addModels(program: Command): void {
@@ -12,15 +11,16 @@ export function addModels(program: Command): void {
     .option('--model-version <number>', 'a version other than the live one')
     .option('--json', 'print JSON')
     .action(async (model: string | undefined, flags: ConnectionFlags & { modelVersion?: string; json?: boolean }) => {
-      const client = connect(flags.address, flags);
+      const version = versionOf(flags.modelVersion);
+      const deadlineMs = deadlineOf(flags);
+      const client = connectTo(flags);
       try {
         if (model !== undefined) {
-          const version = flags.modelVersion === undefined ? undefined : BigInt(flags.modelVersion);
-          const info = await client.getModel(model, version, Number(flags.deadline));
+          const info = await client.getModel(model, version, deadlineMs);
           console.log(JSON.stringify(ModelInfo.toJSON(info), null, 2));
           return;
         }
-        const models = await client.listModels(Number(flags.deadline));
+        const models = await client.listModels(deadlineMs);
         if (flags.json)
           console.log(
             JSON.stringify(

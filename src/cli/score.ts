@@ -1,10 +1,9 @@
 // `scorewire score`: one call, from the command line.
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { connect } from '../client/connect.ts';
 import { SetupError } from '../errors.ts';
-import { type Row, ScoreResponse, type Value } from '../gen/scorewire/v1/scoring.ts';
-import { addConnectionOptions, type ConnectionFlags } from './connection-options.ts';
+import { type Row, type ScoreRequest, ScoreResponse, type Value } from '../gen/scorewire/v1/scoring.ts';
+import { addConnectionOptions, type ConnectionFlags, connectTo, deadlineOf, versionOf } from './connection-options.ts';
 
 type ScoreFlags = ConnectionFlags & {
   row?: string;
@@ -31,19 +30,18 @@ export function addScore(program: Command): void {
       `\nExamples:\n  scorewire score diabetes --feature age=0.03 --feature bmi=0.06 ...\n  scorewire score digits --row '[0, 0, 5, ...]'\n  scorewire score churn --row - < row.json`,
     )
     .action(async (model: string, flags: ScoreFlags) => {
-      const client = connect(flags.address, flags);
+      const request: ScoreRequest = {
+        model,
+        version: versionOf(flags.modelVersion),
+        entity: flags.entity === undefined ? undefined : { $case: 'entityId', value: flags.entity },
+        row: rowOf(flags),
+        policy: 0,
+        outputNames: flags.outputs?.split(',') ?? [],
+      };
+      const deadlineMs = deadlineOf(flags);
+      const client = connectTo(flags);
       try {
-        const response = await client.score(
-          {
-            model,
-            version: flags.modelVersion === undefined ? undefined : BigInt(flags.modelVersion),
-            entity: flags.entity === undefined ? undefined : { $case: 'entityId', value: flags.entity },
-            row: rowOf(flags),
-            policy: 0,
-            outputNames: flags.outputs?.split(',') ?? [],
-          },
-          Number(flags.deadline),
-        );
+        const response = await client.score(request, deadlineMs);
         console.log(JSON.stringify(ScoreResponse.toJSON(response), null, 2));
       } finally {
         client.close();

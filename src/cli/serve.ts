@@ -41,8 +41,12 @@ async function serve(settings: Settings): Promise<void> {
   const log = createLogger(settings.log);
   const startMs = performance.now();
   const server = await startServer(settings, log);
+  // Before anything else: who sees SERVING may send a signal.
+  drainOnSignals(server, settings, log);
   await announce(server, settings, log, startMs);
+}
 
+function drainOnSignals(server: RunningServer, { drain }: Settings, log: Logger): void {
   let stoppingSinceMs: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {
     if (stoppingSinceMs !== undefined) {
@@ -53,12 +57,12 @@ async function serve(settings: Settings): Promise<void> {
       process.kill(process.pid, 'SIGKILL');
     }
     stoppingSinceMs = performance.now();
-    log.info({ signal, timeoutMs: settings.drain.timeoutMs }, 'draining: answering what is under way');
+    log.info({ signal, timeoutMs: drain.timeoutMs }, 'draining: answering what is under way');
     // A run that outlasts even this can't be ended but with the process.
     setTimeout(() => {
       log.fatal('a model is still running: ending the process with it');
       process.kill(process.pid, 'SIGKILL');
-    }, settings.drain.delayMs + settings.drain.timeoutMs + LAST_RUN_MS).unref();
+    }, drain.delayMs + drain.timeoutMs + LAST_RUN_MS).unref();
     const answered = await server.drain();
     if (answered) log.info('drained: every call was answered');
     else log.warn('the drain took too long: calls that were left got UNAVAILABLE');

@@ -6,8 +6,11 @@ import { allocate, type TensorData } from '../tensor.ts';
 import { BadValue, encodeValue } from './encode-value.ts';
 import type { EncodedRow, Row, RowValue } from './row.ts';
 
-/** Violations that one answer lists at most: enough to fix a row, not enough to fill a message. */
+/** Violations that one answer lists at most: enough to fix a row, not enough to fill a message; then nobody looks on. */
 const MAX_VIOLATIONS = 16;
+
+/** Characters of an unknown name that an answer repeats at most; what is longer resembles no feature. */
+const MAX_NAME = 100;
 
 /** @throws ScorewireError INVALID_ARGUMENT that names every wrong field, or FAILED_PRECONDITION if rows can't be told. */
 export type RowEncoder = (row: Row) => EncodedRow;
@@ -69,9 +72,9 @@ function encodePlain(features: readonly Feature[], values: ArrayLike<number>): E
   const data = new Float32Array(values.length);
   let finite = true;
   for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number;
-    data[i] = value;
-    // NaN and the infinities are the numbers whose difference from themselves is not 0.
+    data[i] = values[i] as number;
+    // As stored: a number can be too large for 32 bits. NaN and the infinities are what is not 0 less itself.
+    const value = data[i] as number;
     if (value - value !== 0) finite = false;
   }
   if (!finite) refuseDense(features, values);
@@ -89,11 +92,14 @@ function encodeDense(features: readonly Feature[], inputs: readonly RowInput[], 
 
 function refuseDense(features: readonly Feature[], values: ArrayLike<number>): void {
   const violations: FieldViolation[] = [];
-  features.forEach((feature, index) => {
-    collect(violations, `row.dense.values[${index}]`, feature.name, () =>
-      encodeValue(feature, values[index] as number),
-    );
-  });
+  for (let i = 0; i < features.length && violations.length <= MAX_VIOLATIONS; i++) {
+    const feature = features[i] as Feature;
+    try {
+      encodeValue(feature, values[i] as number);
+    } catch (error) {
+      violations.push(violation(error, `row.dense.values[${i}]`, feature.name));
+    }
+  }
   if (violations.length > 0) throw fields(violations);
 }
 
@@ -108,6 +114,7 @@ function encodeNamed(
   const arrays = inputs.map((input) => allocate(input.type, input.width));
   let found = 0;
   for (const feature of features) {
+    if (violations.length > MAX_VIOLATIONS) break;
     const value = values.get(feature.name);
     if (value !== undefined || values.has(feature.name)) found++;
     const given = value ?? feature.default;
@@ -117,11 +124,16 @@ function encodeNamed(
         description: `expected ${article(feature.type)}, found nothing`,
       });
     } else {
-      collect(violations, namedField(feature.name), '', () => put(arrays, feature, encodeValue(feature, given)));
+      try {
+        put(arrays, feature, encodeValue(feature, given));
+      } catch (error) {
+        violations.push(violation(error, namedField(feature.name), ''));
+      }
     }
   }
   if (found < values.size) {
     for (const name of values.keys()) {
+      if (violations.length > MAX_VIOLATIONS) break;
       if (!names.has(name)) violations.push({ field: namedField(name), description: unknownName(model, name, names) });
     }
   }
@@ -150,10 +162,12 @@ function encodeOpen(model: string, input: RowInput, row: Row): EncodedRow {
     allowNan: false,
   };
   const violations: FieldViolation[] = [];
-  for (let i = 0; i < length; i++) {
-    collect(violations, `row.dense.values[${i}]`, '', () => {
+  for (let i = 0; i < length && violations.length <= MAX_VIOLATIONS; i++) {
+    try {
       (data as unknown as (number | bigint)[])[i] = encodeValue(element, row.values[i] as number) as number;
-    });
+    } catch (error) {
+      violations.push(violation(error, `row.dense.values[${i}]`, ''));
+    }
   }
   if (violations.length > 0) throw fields(violations);
   const dims = input.rowDims.map((dim) => dim ?? length / fixed);
@@ -164,20 +178,16 @@ function put(arrays: TensorData[], feature: Feature, element: number | bigint | 
   (arrays[feature.input] as (number | bigint | string)[])[feature.column] = element;
 }
 
-/** Runs `encode`; what is wrong with the value becomes a violation of `field`. */
-function collect(violations: FieldViolation[], field: string, name: string, encode: () => unknown): void {
-  try {
-    encode();
-  } catch (error) {
-    if (!(error instanceof BadValue)) throw error;
-    violations.push({ field, description: name === '' ? error.message : `${name}: ${error.message}` });
-  }
+/** What `encodeValue` found wrong with the value of `field`; any other error goes on. */
+function violation(error: unknown, field: string, name: string): FieldViolation {
+  if (!(error instanceof BadValue)) throw error;
+  return { field, description: name === '' ? error.message : `${name}: ${error.message}` };
 }
 
 function unknownName(model: string, name: string, names: ReadonlyMap<string, number>): string {
   let nearest = '';
   let least = Math.max(2, name.length / 3);
-  for (const known of names.keys()) {
+  for (const known of name.length > MAX_NAME ? [] : names.keys()) {
     const apart = distance(name, known);
     if (apart <= least) {
       least = apart;
@@ -193,7 +203,7 @@ function shortList(names: string[]): string {
 }
 
 function namedField(name: string): string {
-  return `row.named.values[${JSON.stringify(name)}]`;
+  return `row.named.values[${JSON.stringify(name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}...` : name)}]`;
 }
 
 function article(type: Feature['type']): string {
@@ -202,9 +212,7 @@ function article(type: Feature['type']): string {
 
 function fields(violations: FieldViolation[]): ScorewireError {
   const listed = violations.slice(0, MAX_VIOLATIONS);
-  const rest = violations.length - listed.length;
   const text = listed.map(({ field, description }) => `${field}: ${description}`).join('; ');
-  return new ScorewireError('invalid_argument', 'INVALID_ROW', rest > 0 ? `${text}; and ${rest} more` : text, {
-    violations: listed,
-  });
+  const message = violations.length > MAX_VIOLATIONS ? `${text}; and more` : text;
+  return new ScorewireError('invalid_argument', 'INVALID_ROW', message, { violations: listed });
 }

@@ -1,10 +1,20 @@
 // The gRPC port: services added, bound, drained.
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  setLogVerbosity,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import type { Settings } from '../config/settings.ts';
 import { SetupError } from '../errors.ts';
 
 export function createGrpcServer(limits: Settings['limits']): Server {
+  // What grpc-js writes to stderr it also says by errors, and those are logged or shown in our own words.
+  if (!process.env.GRPC_VERBOSITY && !process.env.GRPC_NODE_VERBOSITY) setLogVerbosity(logVerbosity.NONE);
   return new Server({
     'grpc.max_receive_message_length': limits.maxMessageBytes,
     'grpc.max_concurrent_streams': limits.maxInFlight,
@@ -18,7 +28,7 @@ export function addService(server: Server, service: object, handlers: UntypedSer
   server.addService(service as ServiceDefinition, handlers);
 }
 
-/** Listens; returns the port. @throws SetupError when the port can't be had or a TLS file can't be read. */
+/** Listens; returns the port. @throws SetupError when the port can't be had or a TLS file can't be used. */
 export async function listen(server: Server, host: string, port: number, tls: Settings['tls']): Promise<number> {
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const credentials = credentialsOf(tls);
@@ -41,10 +51,21 @@ function credentialsOf({ cert, key, clientCa }: Settings['tls']): ServerCredenti
   if (cert === undefined || key === undefined) return ServerCredentials.createInsecure();
   const pair = { cert_chain: readPem('tls.cert', cert), private_key: readPem('tls.key', key) };
   const roots = clientCa === undefined ? null : readPem('tls.client_ca', clientCa);
+  // grpc-js would find out while it binds, and OpenSSL doesn't say which file it means.
+  const certificate = usable('tls.cert', cert, () => new X509Certificate(pair.cert_chain));
+  const privateKey = usable('tls.key', key, () => createPrivateKey(pair.private_key));
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new SetupError(`tls.key: ${key} is not the key of the certificate in ${cert} (tls.cert)`);
+  }
+  if (roots !== null) usable('tls.client_ca', clientCa as string, () => new X509Certificate(roots));
+  return ServerCredentials.createSsl(roots, [pair], roots !== null);
+}
+
+function usable<T>(setting: string, path: string, read: () => T): T {
   try {
-    return ServerCredentials.createSsl(roots, [pair], roots !== null);
+    return read();
   } catch (error) {
-    throw new SetupError(`tls.cert, tls.key: ${cert} and ${key} can't be used: ${(error as Error).message}`, error);
+    throw new SetupError(`${setting}: ${path} can't be used: ${(error as Error).message}`, error);
   }
 }
 
@@ -69,7 +90,11 @@ export async function closeGrpcServer(server: Server, timeoutMs: number, giveUp:
     const timer = setTimeout(() => {
       late = true;
       giveUp();
-      setTimeout(() => server.forceShutdown(), FLUSH_MS);
+      setTimeout(() => {
+        server.forceShutdown();
+        // Not when grpc-js says that it is done: a peer that doesn't read keeps its connection half open, and that waiting.
+        resolve(false);
+      }, FLUSH_MS);
     }, timeoutMs);
     server.tryShutdown(() => {
       clearTimeout(timer);

@@ -24,11 +24,14 @@ export const modelService = {
 
 const TASKS = { binary: Task.TASK_BINARY, multiclass: Task.TASK_MULTICLASS, regression: Task.TASK_REGRESSION };
 
-export function modelHandlers(edge: UnaryEdge, models: ModelRegistry): UntypedServiceImplementation {
+/** `served` gives the models, or throws UNAVAILABLE before they are there. */
+export function modelHandlers(edge: UnaryEdge, served: () => ModelRegistry): UntypedServiceImplementation {
   const listModels: UnaryHandler<ListModelsRequest, ListModelsResponse> = (_request, _context, done) => {
+    const models = served();
     done(undefined, { models: models.all().map((model) => toInfo(model, models.isLive(model))) });
   };
   const getModel: UnaryHandler<GetModelRequest, GetModelResponse> = (request, context, done) => {
+    const models = served();
     const model = models.get(request.model, request.version);
     context.model = request.model;
     done(undefined, { model: toInfo(model, models.isLive(model)) });

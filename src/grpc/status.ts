@@ -1,14 +1,19 @@
 // Where an error becomes a gRPC status: the only place that knows codes.
 import { randomUUID } from 'node:crypto';
 import { Metadata, status as Status, type StatusObject } from '@grpc/grpc-js';
-import { type ErrorKind, ScorewireError } from '../errors.ts';
+import { type ErrorKind, type FieldViolation, ScorewireError } from '../errors.ts';
 import { BadRequest, ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RpcStatus } from '../gen/google/rpc/status.ts';
 
 const DOMAIN = 'scorewire';
-/** Clients refuse trailers above about 8 KB, and details are in them twice. */
-const MAX_MESSAGE = 1024;
-const MAX_DESCRIPTION = 256;
+// gRPC's C core, under Python and others, refuses trailers above 8 KiB. The message is in them twice, as it is (percent-
+// encoded) and in the details (base64): these limits together leave room for the rest.
+/** Characters of the message, percent-encoded. */
+const MAX_MESSAGE = 1536;
+/** Bytes of a text in the details. */
+const MAX_TEXT = 256;
+/** Bytes of all violations. */
+const MAX_VIOLATIONS = 2400;
 
 const CODES: Record<ErrorKind, Status> = {
   invalid_argument: Status.INVALID_ARGUMENT,
@@ -44,26 +49,20 @@ export function toStatus(error: ScorewireError, entityId: string, logFault: Faul
   const { violations = [], retryAfterMs, metadata = {} } = error.details;
   let { message } = error;
   const info = new Map(Object.entries(metadata));
-  if (entityId !== '') info.set('entity_id', clip(entityId, MAX_DESCRIPTION));
+  for (const [key, value] of info) info.set(key, clip(value, MAX_TEXT));
+  if (entityId !== '') info.set('entity_id', clip(entityId, MAX_TEXT));
   if (error.kind === 'internal') {
     const id = randomUUID();
     logFault(id, error, entityId);
     info.set('id', id);
     message = entityId === '' ? `${message} (id ${id})` : `${message} (entity ${clip(entityId, 100)}, id ${id})`;
   }
-  message = clip(message, MAX_MESSAGE);
+  message = clip(message, MAX_MESSAGE, encodedLength);
   const code = CODES[error.kind];
   const details = [
     any('ErrorInfo', ErrorInfo.encode({ reason: error.reason, domain: DOMAIN, metadata: info }).finish()),
   ];
-  if (violations.length > 0) {
-    const fieldViolations = violations.map(({ field, description }) => ({
-      field: clip(field, MAX_DESCRIPTION),
-      description: clip(description, MAX_DESCRIPTION),
-      reason: error.reason,
-    }));
-    details.push(any('BadRequest', BadRequest.encode({ fieldViolations }).finish()));
-  }
+  if (violations.length > 0) details.push(any('BadRequest', encodeViolations(violations, error.reason)));
   const trailers = new Metadata();
   if (retryAfterMs !== undefined) {
     const retryDelay = {
@@ -82,7 +81,39 @@ function any(name: string, value: Uint8Array): { typeUrl: string; value: Uint8Ar
   return { typeUrl: `type.googleapis.com/google.rpc.${name}`, value };
 }
 
-/** Shortened, and without half surrogate pairs, which can't be percent-encoded. */
-function clip(text: string, length: number): string {
-  return (text.length <= length ? text : `${text.slice(0, length - 3)}...`).toWellFormed();
+/** A BadRequest with as many of the violations as there is room for. */
+function encodeViolations(violations: readonly FieldViolation[], reason: string): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for (const { field, description } of violations) {
+    const violation = { field: clip(field, MAX_TEXT), description: clip(description, MAX_TEXT), reason };
+    // Messages of one type, one after the other, are one with all their repeated fields.
+    const part = BadRequest.encode({ fieldViolations: [violation] }).finish();
+    size += part.length;
+    if (size > MAX_VIOLATIONS) break;
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Shortened to `limit`, and without half surrogate pairs, which can't be encoded. */
+function clip(text: string, limit: number, sizeOf: (text: string) => number = Buffer.byteLength): string {
+  // No character takes more than 9 when percent-encoded, none less than 1.
+  if (text.length * 9 <= limit) return text.toWellFormed();
+  const whole = text.slice(0, limit + 1).toWellFormed();
+  if (text.length <= limit && sizeOf(whole) <= limit) return whole;
+  let fits = 0;
+  for (let step = 2 ** Math.floor(Math.log2(limit)); step >= 1; step /= 2) {
+    if (sizeOf(shortened(whole, fits + step)) <= limit) fits += step;
+  }
+  return shortened(whole, fits);
+}
+
+function shortened(text: string, length: number): string {
+  return `${text.slice(0, length)}...`.toWellFormed();
+}
+
+/** As grpc-js encodes a message for the wire. */
+function encodedLength(text: string): number {
+  return encodeURI(text).length;
 }

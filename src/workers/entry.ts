@@ -26,8 +26,9 @@ async function load({ session, source, intraOpThreads }: LoadRequest): Promise<W
   const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: intraOpThreads,
     interOpNumThreads: 1,
-    // Errors only: LightGBM's label shape makes onnxruntime warn at every run.
-    logSeverityLevel: 3,
+    // Nothing but what ends the process: LightGBM's label shape makes onnxruntime warn at every run, and an error comes
+    // back as an exception, so that a line on stderr for every bad row would say it twice and past the log.
+    logSeverityLevel: 4,
     // A spinning pool burns a core that the I/O thread needs.
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
   };

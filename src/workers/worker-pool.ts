@@ -1,6 +1,6 @@
 // All workers: each has every session, loaded and warm, before it gets work; one that goes away is replaced.
 import type { SessionSource } from './messages.ts';
-import { Worker } from './worker.ts';
+import { RunFailed, Worker } from './worker.ts';
 
 /** A session that every worker must have. */
 export type SessionPlan = {
@@ -34,6 +34,7 @@ export class WorkerPool {
   readonly #plans: readonly SessionPlan[];
   readonly #events: PoolEvents;
   readonly #workers = new Set<Worker>();
+  readonly #ready = new Set<Worker>();
   #nextId = 1;
   #closing = false;
 
@@ -65,27 +66,33 @@ export class WorkerPool {
     this.#workers.add(worker);
     try {
       for (const plan of this.#plans) {
-        await worker
-          .load({ session: plan.session, source: plan.source, intraOpThreads: plan.intraOpThreads })
-          .catch((error) => {
-            throw new LoadFailed(`${plan.file}: onnxruntime can't load it: ${(error as Error).message}`, {
-              cause: error,
-            });
-          });
+        await this.#load(worker, plan);
         this.#events.sessionCreated(plan);
         await plan.warmUp(worker);
       }
+      if (!worker.alive) throw new Error(`worker ${worker.id} went away before it was ready`);
     } catch (error) {
       this.#workers.delete(worker);
       await worker.close();
       throw error;
     }
-    if (!this.#closing && worker.alive) this.#events.ready(worker);
+    this.#ready.add(worker);
+    this.#events.ready(worker);
+  }
+
+  async #load(worker: Worker, { session, source, intraOpThreads, file }: SessionPlan): Promise<void> {
+    try {
+      await worker.load({ session, source, intraOpThreads });
+    } catch (error) {
+      if (!(error instanceof RunFailed)) throw error;
+      throw new LoadFailed(`${file}: onnxruntime can't load it: ${error.message}`, { cause: error });
+    }
   }
 
   #replace(gone: Worker): void {
     // One that goes away before it is ready fails its own start.
-    if (!this.#workers.delete(gone) || this.#closing) return;
+    if (!this.#ready.delete(gone) || this.#closing) return;
+    this.#workers.delete(gone);
     this.#events.gone(gone);
     void this.#tryReplace(FIRST_RETRY_MS);
   }

@@ -17,7 +17,8 @@ export class Worker {
   readonly id: number;
   readonly #pool: Piscina<WorkerRequest, WorkerReply>;
   #state: 'running' | 'gone' | 'closed' = 'running';
-  #busy = false;
+  #requests = 0;
+  #whenIdle: (() => void) | undefined;
 
   constructor(id: number, onExit: (worker: Worker) => void) {
     this.id = id;
@@ -28,8 +29,6 @@ export class Worker {
       idleTimeout: Number.POSITIVE_INFINITY,
       concurrentTasksPerWorker: 1,
       recordTiming: false,
-      // Closing waits for the run under way, however long it takes: ending a thread inside a run aborts the process.
-      closeTimeout: 2 ** 31 - 1,
     });
     const gone = () => {
       if (this.#state !== 'running') return;
@@ -47,7 +46,7 @@ export class Worker {
   }
 
   get busy(): boolean {
-    return this.#busy;
+    return this.#requests > 0;
   }
 
   /** Creates a session; rejects with RunFailed and onnxruntime's words if the model doesn't load. Microseconds. */
@@ -71,30 +70,45 @@ export class Worker {
 
   /** Ends the thread as a fault would, between runs. */
   async exit(): Promise<void> {
-    await this.#pool.run({ kind: 'exit' }).catch(() => {});
+    if (this.#state === 'running') await this.#post({ kind: 'exit' }).catch(() => {});
   }
 
-  /** Ends the thread after the run under way. */
+  /**
+   * Ends the thread after the run under way, however long that takes: ending it inside a run aborts the process. Not by
+   * Piscina's own close, which waits for ever if the thread goes away meanwhile.
+   */
   async close(): Promise<void> {
     if (this.#state !== 'running') return;
     this.#state = 'closed';
-    await this.#pool.close();
+    if (this.busy) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve;
+      });
+    }
+    await this.#pool.destroy();
   }
 
   async #send(request: WorkerRequest): Promise<WorkerReply> {
     if (this.#state !== 'running') throw workerExited(this.id);
-    this.#busy = true;
     let reply: WorkerReply;
     try {
-      reply = await this.#pool.run(request);
+      reply = await this.#post(request);
     } catch (cause) {
       // The entry answers every fault of a request with a reply: what throws here is the thread itself.
       throw workerExited(this.id, cause);
-    } finally {
-      this.#busy = false;
     }
     if (reply.kind === 'failed') throw new RunFailed(reply.message);
     return reply;
+  }
+
+  async #post(request: WorkerRequest): Promise<WorkerReply> {
+    this.#requests++;
+    try {
+      return await this.#pool.run(request);
+    } finally {
+      this.#requests--;
+      if (this.#requests === 0) this.#whenIdle?.();
+    }
   }
 }
 

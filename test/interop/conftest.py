@@ -4,7 +4,6 @@ import os
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-import grpc
 import pytest
 from scorewire.v1 import model_pb2_grpc, scoring_pb2_grpc
 

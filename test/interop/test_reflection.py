@@ -42,7 +42,12 @@ def test_services_are_listed(channel, version):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_many_questions_on_one_stream(channel, version):
-    symbols = ["scorewire.v1.ScoreRequest", "scorewire.v1.ScoringService.Score", "google.rpc.BadRequest", "grpc.health.v1.Health"]
+    symbols = [
+        "scorewire.v1.ScoreRequest",
+        "scorewire.v1.ScoringService.Score",
+        "google.rpc.BadRequest",
+        "grpc.health.v1.Health",
+    ]
     requests = [ServerReflectionRequest(file_containing_symbol=symbol) for symbol in symbols]
     answers = reflect(channel, version, *requests, ServerReflectionRequest(file_by_filename="scorewire/v1/model.proto"))
     files = [
@@ -50,8 +55,11 @@ def test_many_questions_on_one_stream(channel, version):
         for answer in answers
     ]
     assert [found[0].name for found in files] == [
-        "scorewire/v1/scoring.proto", "scorewire/v1/scoring.proto", "google/rpc/error_details.proto",
-        "grpc/health/v1/health.proto", "scorewire/v1/model.proto",
+        "scorewire/v1/scoring.proto",
+        "scorewire/v1/scoring.proto",
+        "google/rpc/error_details.proto",
+        "grpc/health/v1/health.proto",
+        "scorewire/v1/model.proto",
     ]
 
 
@@ -78,7 +86,9 @@ def test_every_message_resolves(pool):
     for module in (model_pb2, scoring_pb2, tensor_pb2):
         for message in module.DESCRIPTOR.message_types_by_name.values():
             found = pool.FindMessageTypeByName(message.full_name)
-            assert [(f.name, f.number, f.type) for f in found.fields] == [(f.name, f.number, f.type) for f in message.fields]
+            assert [(f.name, f.number, f.type) for f in found.fields] == [
+                (f.name, f.number, f.type) for f in message.fields
+            ]
 
 
 def test_a_call_with_nothing_but_reflection(channel, pool):

@@ -9,13 +9,16 @@ import pytest
 from scorewire.v1 import model_pb2, scoring_pb2_grpc
 
 from support.examples import EXAMPLE_MODELS
+from support.status import failure_of
 
 IN_FLIGHT = 64
+# In a row, of one call.
+REFUSALS = 50
 FORMS = [(name, form) for name, example in EXAMPLE_MODELS.items() for form in example.forms]
 
 
 def score_all(address: str, requests: list, in_flight: int = IN_FLIGHT) -> list:
-    """The answers in the order of the requests."""
+    """The answers in the order of the requests. A refusal for overload is obeyed: the call comes again when it may."""
 
     async def run() -> list:
         async with grpc.aio.insecure_channel(address) as channel:
@@ -24,7 +27,15 @@ def score_all(address: str, requests: list, in_flight: int = IN_FLIGHT) -> list:
 
             async def one(request):
                 async with slots:
-                    return await stub.Score(request, timeout=20)
+                    for _ in range(REFUSALS):
+                        try:
+                            return await stub.Score(request, timeout=20)
+                        except grpc.RpcError as error:
+                            failure = failure_of(error)
+                            if failure.code != grpc.StatusCode.RESOURCE_EXHAUSTED:
+                                raise
+                            await asyncio.sleep(failure.retry_ms / 1000)
+                    raise AssertionError(f"refused {REFUSALS} times: {failure.message}")
 
             return await asyncio.gather(*(one(request) for request in requests))
 
@@ -58,7 +69,7 @@ def test_golden_rows_of_all_models_at_once(server):
     answers = score_all(server.address, requests)
     wrong = [
         difference
-        for n, ((example, index, _), answer) in enumerate(zip(calls, answers))
+        for n, ((example, index, _), answer) in enumerate(zip(calls, answers, strict=True))
         if (difference := example.difference(example.golden[index], answer))
         or (difference := "" if answer.entity_id == str(n) else f"answer of {answer.entity_id} for {n}")
     ]

@@ -15,7 +15,14 @@ export async function concurrently<T, R>(
   return results;
 }
 
-/** Resolves once `condition` holds; looks at every turn of the event loop. */
+/** Long after anything that a test waits for: its failure then says what it waited for. */
+const PATIENCE_MS = 20_000;
+
+/** Resolves once `condition` holds; looks every millisecond, to leave the processor to what it waits for. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+  const endMs = performance.now() + PATIENCE_MS;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`it never came to be: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }

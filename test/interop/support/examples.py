@@ -5,7 +5,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import yaml
+from scorewire.v1 import model_pb2, model_pb2_grpc
 from scorewire.v1 import scoring_pb2 as scoring
 
 from support.server import EXAMPLES
@@ -81,6 +83,14 @@ def value_of(value) -> scoring.Value:
     if isinstance(value, str):
         return scoring.Value(text=value)
     return scoring.Value(number=value)
+
+
+def slow_request(channel: grpc.Channel, name: str) -> scoring.ScoreRequest:
+    """Some row of a model that has no golden rows; its width is asked for."""
+    info = model_pb2_grpc.ModelServiceStub(channel).GetModel(model_pb2.GetModelRequest(model=name), timeout=10).model
+    width = info.inputs[0].shape[1]
+    assert width > 0
+    return scoring.ScoreRequest(model=name, row=dense_row([0.5] * width))
 
 
 def _read(folder: Path) -> Example:

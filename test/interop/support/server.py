@@ -49,7 +49,8 @@ class Server:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._read, args=[self._process.stdout], daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=[self._process.stdout], daemon=True)
+        self._reader.start()
         if wait:
             self.wait_serving()
         return self
@@ -75,7 +76,7 @@ class Server:
                 for line in self.log:
                     if wanted(line):
                         return line
-                if time.monotonic() > end or self._process.poll() is not None:
+                if time.monotonic() > end or not self._reader.is_alive():
                     said = [*self.other_output, *(json.dumps(line) for line in self.log)]
                     raise AssertionError("the server's log lacks a line; it has:\n" + "\n".join(said[-20:]))
                 self._news.wait(0.1)
@@ -84,9 +85,6 @@ class Server:
         """The command line that the log offers to try, as one would paste it."""
         start = f"try: {program} "
         return self.wait_log(lambda line: line.get("msg", "").startswith(start))["msg"].removeprefix("try: ")
-
-    def faults(self) -> list[dict]:
-        return [line for line in self.log if line["level"] in ("error", "fatal")]
 
     @property
     def pid(self) -> int:
@@ -99,14 +97,21 @@ class Server:
         """To the process that was started alone, as a supervisor does."""
         self._process.send_signal(number)
 
+    def signal_group(self, number: int) -> None:
+        """As Ctrl-C in a terminal does."""
+        os.killpg(self._process.pid, number)
+
     def running(self) -> bool:
         return self._process.poll() is None
 
     def wait_exit(self, seconds: float = STOP_SECONDS) -> int:
         try:
-            return self._process.wait(seconds)
+            code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the server still runs after {seconds} s") from None
+        # The log's end, unless somebody outlived it who still holds the pipe.
+        self._reader.join(2)
+        return code
 
     def stop(self) -> int:
         """The exit code of a plain SIGTERM."""
