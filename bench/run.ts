@@ -54,7 +54,7 @@ async function main(options: Options): Promise<void> {
     repetitions: options.repetitions ?? base.repetitions,
   };
   const chosen = SCENARIOS.filter(({ name }) => options.only?.test(name) ?? true);
-  if (chosen.length === 0) command.error(`no scenario matches ${options.only}`);
+  if (chosen.length === 0) command.error(`no scenario matches ${options.only?.source}`);
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void stopAllServers().then(() => process.exit(130)));

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
-import { addService, closeGrpcServer, createGrpcServer, listen } from './grpc/grpc-server.ts';
+import { addService, closeGrpcServer, createGrpcServer, hostAndPort, listen } from './grpc/grpc-server.ts';
 import { Health, healthService } from './grpc/health-service.ts';
 import { modelHandlers, modelService } from './grpc/model-service.ts';
 import { addReflection } from './grpc/reflection.ts';
@@ -27,10 +27,12 @@ import { createTracing } from './telemetry/tracing.ts';
 import { VERSION } from './version.ts';
 
 export type RunningServer = {
-  /** The port that gRPC listens on. */
+  /** The port that gRPC listens on, and with its host as clients take it. */
   port: number;
-  /** The port of metrics, health checks and status page; undefined where it is off. */
+  address: string;
+  /** The port of metrics, health checks and status page, and with its host; undefined where it is off. */
   httpPort: number | undefined;
+  httpAddress: string | undefined;
   engine: Engine;
   /**
    * Says NOT_SERVING, takes no new calls, answers those under way, ends the workers. Resolves with whether every call
@@ -111,11 +113,13 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   };
   try {
     const port = await listen(grpc, settings.server.host, settings.server.port, settings.tls);
+    const address = hostAndPort(settings.server.host, port);
+    const httpHost = settings.server.httpHost ?? settings.server.host;
     if (settings.server.httpPort !== 'off') {
       const recent = new Map(specs.map(({ name }) => [name, new Recent(() => callsOf(metrics, name))]));
       http = await startHttpServer(
         {
-          host: settings.server.httpHost ?? settings.server.host,
+          host: httpHost,
           port: settings.server.httpPort,
           tls: httpTls(settings.tls),
           log,
@@ -125,7 +129,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
             log.warn({ err: error }, 'a metric could not be read'),
           ),
           ready: () => ({ ready: state === 'SERVING', reason: state }),
-          status: () => snapshot(state, `${settings.server.host}:${port}`, admission, engine, metrics, recent),
+          status: () => snapshot(state, address, admission, engine, metrics, recent),
         },
       );
     }
@@ -136,7 +140,9 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     setServing(engine.readyWorkers() > 0);
     return {
       port,
+      address,
       httpPort: http?.port,
+      httpAddress: http === undefined ? undefined : hostAndPort(httpHost, http.port),
       engine,
       drain: once(async () => {
         state = 'DRAINING';

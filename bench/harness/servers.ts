@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { freePort, ServerProcess } from './server-process.ts';
-import { BENCH_MODELS, SERVER_CORE, SERVER_ENTRY, SERVER_FLAGS } from './settings.ts';
+import { BENCH_MODELS, LAUNCHER, SERVER_CORE, SERVER_ENTRY, SERVER_FLAGS } from './settings.ts';
 
 const ECHO_ENTRY = fileURLToPath(new URL('../servers/echo.ts', import.meta.url));
 
@@ -13,6 +13,8 @@ export interface ScorewireOptions {
   set?: readonly string[];
   /** Undefined here means any core, and the default count of workers. */
   core?: number | undefined;
+  /** Start as users do, through the launcher. */
+  launcher?: boolean;
 }
 
 /** Our server on one core, with one worker unless `core` is given as undefined. */
@@ -23,8 +25,7 @@ export async function startScorewire(options: ScorewireOptions = {}): Promise<Se
   const settings = [...(core === undefined ? [] : ['workers.count=1']), ...(options.set ?? [])];
   const command = [
     process.execPath,
-    ...SERVER_FLAGS,
-    SERVER_ENTRY,
+    ...(options.launcher === true ? [LAUNCHER] : [...SERVER_FLAGS, SERVER_ENTRY]),
     'serve',
     ...['--models', options.models ?? BENCH_MODELS],
     ...['--port', String(port)],

@@ -14,7 +14,7 @@ export const start: Scenario = {
     const as = async (core: number | undefined): Promise<number[]> => {
       const seconds: number[] = [];
       for (let repetition = 0; repetition < count; repetition++) {
-        const server = await startScorewire({ models: EXAMPLE_MODELS, core });
+        const server = await startScorewire({ models: EXAMPLE_MODELS, core, launcher: true });
         seconds.push(server.startedInMs / 1000);
         await server.stop();
       }

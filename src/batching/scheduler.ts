@@ -121,7 +121,12 @@ export class Scheduler {
     if (lane.queue.full) {
       lane.queue.sweep(nowMs);
       if (lane.queue.full) {
-        throw this.#refusal(lane, 'QUEUE_FULL', 'the queue of the model is full', this.#drainMs(lane, nowMs));
+        throw this.#refusal(
+          lane,
+          'QUEUE_FULL',
+          'the queue of the model is full',
+          this.#freeInMs(nowMs) + this.#queuedMs(lane),
+        );
       }
     }
     this.#shedByPrediction(lane, row, nowMs);
@@ -150,33 +155,49 @@ export class Scheduler {
 
   /**
    * Only under load: where a worker is idle or nothing is queued, a row is always taken, so that an estimate gone
-   * wrong can't lock the model out. What counts is the work queued for this model, at its fair share of the workers.
+   * wrong can't lock the model out.
    */
   #shedByPrediction(lane: Lane, row: QueuedRow, nowMs: number): void {
     if (lane.queue.length === 0 || this.#idle.length > 0) return;
-    const dueMs = Math.min(row.deadlineMs, row.budgetEndMs);
-    if (dueMs === Number.POSITIVE_INFINITY) return;
-    const lateMs = (): number => nowMs + this.#drainMs(lane, nowMs) + this.#reserveMs(lane) - dueMs;
-    if (lateMs() <= 0) return;
+    if (this.#lateMs(lane, row, nowMs) <= 0) return;
     lane.queue.sweep(nowMs);
-    if (lane.queue.length === 0 || lateMs() <= 0) return;
-    throw this.#refusal(lane, 'OVERLOADED', 'too much work is queued to answer within the latency budget', lateMs());
+    if (lane.queue.length === 0) return;
+    const lateMs = this.#lateMs(lane, row, nowMs);
+    if (lateMs <= 0) return;
+    throw this.#refusal(lane, 'OVERLOADED', 'too much work is queued to answer within the latency budget', lateMs);
   }
 
-  /** Milliseconds until a row that comes now is answered, if the queue is worked off in the best batches. */
-  #drainMs(lane: Lane, nowMs: number): number {
+  /**
+   * Milliseconds by which a row that comes now would miss its deadline or its budget; not above 0 where it makes both.
+   * The client's deadline is hard, so all counts that lies before the answer. The budget is there to keep the model's
+   * own queue short: a run that a worker has now is no fault of the queue, and a model that costs a hundredth of its
+   * neighbour's run must not turn callers away for as long as that run lasts.
+   */
+  #lateMs(lane: Lane, row: QueuedRow, nowMs: number): number {
+    const workMs = this.#queuedMs(lane) + this.#reserveMs(lane);
+    return Math.max(nowMs + this.#freeInMs(nowMs) + workMs - row.deadlineMs, nowMs + workMs - row.budgetEndMs);
+  }
+
+  /** Milliseconds until a worker is done with the batch that it has. */
+  #freeInMs(nowMs: number): number {
+    return this.#idle.length > 0 ? 0 : Math.max(0, Math.min(...this.#doneMs.values()) - nowMs);
+  }
+
+  /**
+   * Milliseconds of work from the next batch of the model to the answer of a row that comes now, if the queue is worked
+   * off in the best batches, at the model's fair share of the workers.
+   */
+  #queuedMs(lane: Lane): number {
     const { model, queue } = lane;
     const rows = queue.length + 1;
     const best = bestRows(lane);
     let contenders = 0;
     for (const other of this.#lanes.values()) if (other === lane || other.queue.length > 0) contenders++;
     const share = Math.max(contenders, this.#workers.size) / this.#workers.size;
-    // First a worker must get done with what it has.
-    const freeMs = this.#idle.length > 0 ? nowMs : Math.min(...this.#doneMs.values());
     // The batches in front of the row run on all workers at once; its own comes last.
     const ahead = Math.ceil(rows / best) - 1;
     const batchMs = model.cost.predictMs(best);
-    return Math.max(0, freeMs - nowMs) + (ahead * batchMs * contenders) / this.#workers.size + batchMs * share;
+    return (ahead * batchMs * contenders) / this.#workers.size + batchMs * share;
   }
 
   /**

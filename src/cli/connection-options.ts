@@ -18,12 +18,12 @@ export function addConnectionOptions(command: Command): Command {
 
 /** @throws SetupError for a file that can't be used. */
 export function connectTo(flags: ConnectionFlags): Client {
+  if (flags.cert !== undefined && flags.key === undefined) throw new SetupError('--cert: needs --key beside it');
+  if (flags.key !== undefined && flags.cert === undefined) throw new SetupError('--key: needs --cert beside it');
   for (const flag of ['ca', 'cert', 'key'] as const) {
     const path = flags[flag];
     if (path !== undefined) requireFile(`--${flag}`, path);
   }
-  if (flags.cert !== undefined && flags.key === undefined) throw new SetupError('--cert: needs --key beside it');
-  if (flags.key !== undefined && flags.cert === undefined) throw new SetupError('--key: needs --cert beside it');
   try {
     return connect(flags.address, flags);
   } catch (error) {

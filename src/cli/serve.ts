@@ -38,6 +38,8 @@ const SAME_SIGNAL_MS = 100;
 const LAST_RUN_MS = 5_000;
 
 async function serve(settings: Settings): Promise<void> {
+  // Whoever read the log may go away; that is no reason to stop serving.
+  process.stdout.on('error', () => {});
   const log = createLogger(settings.log);
   const startMs = performance.now();
   const server = await startServer(settings, log);
@@ -59,10 +61,13 @@ function drainOnSignals(server: RunningServer, { drain }: Settings, log: Logger)
     stoppingSinceMs = performance.now();
     log.info({ signal, timeoutMs: drain.timeoutMs }, 'draining: answering what is under way');
     // A run that outlasts even this can't be ended but with the process.
-    setTimeout(() => {
-      log.fatal('a model is still running: ending the process with it');
-      process.kill(process.pid, 'SIGKILL');
-    }, drain.delayMs + drain.timeoutMs + LAST_RUN_MS).unref();
+    setTimeout(
+      () => {
+        log.fatal('a model is still running: ending the process with it');
+        process.kill(process.pid, 'SIGKILL');
+      },
+      drain.delayMs + drain.timeoutMs + LAST_RUN_MS,
+    ).unref();
     const answered = await server.drain();
     if (answered) log.info('drained: every call was answered');
     else log.warn('the drain took too long: calls that were left got UNAVAILABLE');
@@ -73,8 +78,7 @@ function drainOnSignals(server: RunningServer, { drain }: Settings, log: Logger)
 }
 
 async function announce(server: RunningServer, settings: Settings, log: Logger, startMs: number): Promise<void> {
-  const { engine } = server;
-  const address = `${settings.server.host}:${server.port}`;
+  const { engine, address } = server;
   for (const model of engine.models.all()) {
     const { name, version, task } = model.spec;
     log.info(
@@ -92,10 +96,7 @@ async function announce(server: RunningServer, settings: Settings, log: Logger, 
   log.info(
     {
       grpc: address,
-      http:
-        server.httpPort === undefined
-          ? 'off'
-          : `${settings.server.httpHost ?? settings.server.host}:${server.httpPort}`,
+      http: server.httpAddress ?? 'off',
       tls: settings.tls.cert !== undefined,
       workers: engine.readyWorkers(),
       loadMs: Math.round(engine.loadMs),

@@ -72,9 +72,10 @@ function encodePlain(features: readonly Feature[], values: ArrayLike<number>): E
   const data = new Float32Array(values.length);
   let finite = true;
   for (let i = 0; i < values.length; i++) {
-    data[i] = values[i] as number;
-    // As stored: a number can be too large for 32 bits. NaN and the infinities are what is not 0 less itself.
-    const value = data[i] as number;
+    // Rounded first: a number can be too large for 32 bits.
+    const value = Math.fround(values[i] as number);
+    data[i] = value;
+    // NaN and the infinities are the numbers whose difference from themselves is not 0.
     if (value - value !== 0) finite = false;
   }
   if (!finite) refuseDense(features, values);

@@ -28,9 +28,14 @@ export function addService(server: Server, service: object, handlers: UntypedSer
   server.addService(service as ServiceDefinition, handlers);
 }
 
+/** `HOST:PORT`, as clients take it: an IPv6 address stands in brackets. */
+export function hostAndPort(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** Listens; returns the port. @throws SetupError when the port can't be had or a TLS file can't be used. */
 export async function listen(server: Server, host: string, port: number, tls: Settings['tls']): Promise<number> {
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const address = hostAndPort(host, port);
   const credentials = credentialsOf(tls);
   return new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error, bound) => {

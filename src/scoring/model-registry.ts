@@ -1,5 +1,5 @@
 // Which versions are served, and which of them is live.
-import { distance } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { ScorewireError } from '../errors.ts';
 import type { ServedModel } from './served-model.ts';
 
@@ -48,13 +48,18 @@ export class ModelRegistry {
 
   #unknownModel(name: string): ScorewireError {
     const names = [...this.#models.keys()].sort();
-    const near = names.filter((known) => distance(known, name) <= 3);
-    const hint = near.length > 0 ? `did you mean "${near[0]}"?` : `there are ${names.slice(0, 20).join(', ')}`;
+    // What a caller sends may be megabytes long, and comparing takes the product of the lengths.
+    const asked = name.slice(0, 100);
+    const nearest = names.length === 0 ? '' : closest(asked, names);
+    const hint =
+      nearest !== '' && distance(nearest, asked) <= 3
+        ? `did you mean "${nearest}"?`
+        : `there are ${names.slice(0, 20).join(', ')}`;
     return new ScorewireError(
       'not_found',
       'MODEL_NOT_FOUND',
-      name === '' ? `model: expected a model's name; ${hint}` : `no model is called "${name.slice(0, 100)}"; ${hint}`,
-      { metadata: { model: name.slice(0, 100) } },
+      name === '' ? `model: expected a model's name; ${hint}` : `no model is called "${asked}"; ${hint}`,
+      { metadata: { model: asked } },
     );
   }
 }

@@ -49,10 +49,10 @@ export async function measureCost(
   let overheadUs = Number.POSITIVE_INFINITY;
   const endMs = performance.now() + budgetMs;
   for (const size of sizes) {
-    const known = runUs.length;
-    const forecastMs = known === 0 ? 0 : extrapolate(sizes, runUs, size) / 1000;
-    if (performance.now() + forecastMs > endMs) {
-      runUs.push(extrapolate(sizes, runUs, size));
+    // A single row is run however short the time is: the rest goes by what it took.
+    const forecastUs = runUs.length === 0 ? 0 : extrapolate(sizes, runUs, size);
+    if (runUs.length > 0 && performance.now() + forecastUs / 1000 > endMs) {
+      runUs.push(forecastUs);
       continue;
     }
     const rows = rowsFor(target, size);

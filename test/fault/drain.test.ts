@@ -7,8 +7,8 @@ import { Command, serve } from '../support/command.ts';
 import { eventually } from '../support/concurrently.ts';
 import { accepts, freePort } from '../support/free-port.ts';
 import { modelFolder } from '../support/model-folder.ts';
-import { linear, slowLinear } from '../support/onnx-builder.ts';
-import { type Failure, takeApart, TestClient } from '../support/test-client.ts';
+import { gatherRow, linear, slowLinear } from '../support/onnx-builder.ts';
+import { type Failure, TestClient, takeApart } from '../support/test-client.ts';
 import { sumOf } from '../support/test-server.ts';
 import { parsePrometheus } from '../unit/telemetry/prometheus-parser.ts';
 
@@ -26,7 +26,11 @@ function newClient(address: string): TestClient {
 
 /** Runs of `slow` take some 30 ms a row, one row each. */
 const models = () =>
-  modelFolder({ fast: linear([1], 0), slow: [slowLinear([1], 0, 6000), 'batching: { enabled: false }'] });
+  modelFolder({
+    fast: linear([1], 0),
+    gather: gatherRow(),
+    slow: [slowLinear([1], 0, 6000), 'batching: { enabled: false }'],
+  });
 const PATIENT = ['batching.latency_budget_ms=60000', 'workers.count=1'];
 
 type Outcome = 'OK' | Failure;
@@ -39,7 +43,10 @@ const outcomeOf = (call: Promise<unknown>): Promise<Outcome> =>
 
 async function inFlight(http: string): Promise<number> {
   const text = await (await fetch(`${http}/metrics`)).text();
-  return sumOf([...parsePrometheus(text).values()].flatMap(({ samples }) => samples), 'scorewire_calls_in_flight');
+  return sumOf(
+    [...parsePrometheus(text).values()].flatMap(({ samples }) => samples),
+    'scorewire_calls_in_flight',
+  );
 }
 
 /** So many calls of the slow model, all of them with the server. */
@@ -184,4 +191,15 @@ test('SIGTERM while it loads its models ends it, without an abort', async () => 
   command.signal('SIGTERM');
   expect(await command.ended).toEqual({ code: null, signal: 'SIGTERM' });
   expect(command.stderr).toBe('');
+});
+
+test('a log that nobody reads any more takes nobody down', async () => {
+  const { command, address } = await serve(await models(), PATIENT);
+  command.hangUp();
+  // Each of them writes to the log.
+  const client = newClient(address);
+  for (let i = 0; i < 3; i++) expect(await outcomeOf(client.score('gather', [99]))).toMatchObject({ code: 'INTERNAL' });
+  expect((await client.score('fast', [0])).score).toBe(0.5);
+  command.signal('SIGTERM');
+  expect(await command.ended).toEqual({ code: 0, signal: null });
 });

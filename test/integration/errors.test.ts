@@ -39,7 +39,10 @@ function mixed(): Uint8Array {
 }
 
 /** Names of features, as long and as foreign as people make them. */
-const LONG_NAMES = Array.from({ length: 40 }, (_, i) => `Durchschnittlicher Überziehungskreditrahmen in Jahr ${i} 平均`);
+const LONG_NAMES = Array.from(
+  { length: 40 },
+  (_, i) => `Durchschnittlicher Überziehungskreditrahmen in Jahr ${i} 平均`,
+);
 
 function features(list: readonly { name: string; default?: number }[]): string {
   return `features: ${JSON.stringify(list)}`;
@@ -109,19 +112,73 @@ describe('INVALID_ARGUMENT', () => {
     ['too many values', 'risk', [1, 2, 3], 'row.dense.values', 'expected 2 values, found 3'],
     ['no values', 'risk', [], 'row.dense.values', 'expected 2 values, found 0'],
     ['NaN', 'risk', [1, Number.NaN], 'row.dense.values[1]', 'income: expected a finite 32-bit number, found NaN'],
-    ['infinity', 'risk', [-Infinity, 1], 'row.dense.values[0]', 'age: expected a finite 32-bit number, found -Infinity'],
+    [
+      'infinity',
+      'risk',
+      [-Infinity, 1],
+      'row.dense.values[0]',
+      'age: expected a finite 32-bit number, found -Infinity',
+    ],
     ['a missing feature', 'risk', { age: 1 }, 'row.named.values["income"]', 'expected a number, found nothing'],
-    ['NaN by name', 'risk', { age: 1, income: Number.NaN }, 'row.named.values["income"]', 'expected a finite 32-bit number, found NaN'],
-    ['beyond float32', 'risk', { age: 1e39, income: 1 }, 'row.named.values["age"]', 'expected a finite 32-bit number, found 1e+39'],
-    ['a text for a number', 'risk', { age: '1', income: 1 }, 'row.named.values["age"]', 'expected a number, found text "1"'],
-    ['a flag for a number', 'risk', { age: true, income: 1 }, 'row.named.values["age"]', 'expected a number, found flag true'],
-    ['names for a nameless model', 'nameless', { age: 1 }, 'row.named', 'nameless has no feature names: expected row.dense with 2 values, found row.named (names come from "features" in its model.yaml)'],
-    ['a fraction for an integer', 'mixed', { ...good, count: 1.5 }, 'row.named.values["count"]', 'expected an integer, found 1.5'],
+    [
+      'NaN by name',
+      'risk',
+      { age: 1, income: Number.NaN },
+      'row.named.values["income"]',
+      'expected a finite 32-bit number, found NaN',
+    ],
+    [
+      'beyond float32',
+      'risk',
+      { age: 1e39, income: 1 },
+      'row.named.values["age"]',
+      'expected a finite 32-bit number, found 1e+39',
+    ],
+    [
+      'a text for a number',
+      'risk',
+      { age: '1', income: 1 },
+      'row.named.values["age"]',
+      'expected a number, found text "1"',
+    ],
+    [
+      'a flag for a number',
+      'risk',
+      { age: true, income: 1 },
+      'row.named.values["age"]',
+      'expected a number, found flag true',
+    ],
+    [
+      'names for a nameless model',
+      'nameless',
+      { age: 1 },
+      'row.named',
+      'nameless has no feature names: expected row.dense with 2 values, found row.named (names come from "features" in its model.yaml)',
+    ],
+    [
+      'a fraction for an integer',
+      'mixed',
+      { ...good, count: 1.5 },
+      'row.named.values["count"]',
+      'expected an integer, found 1.5',
+    ],
     ['a number for a flag', 'mixed', { ...good, open: 2 }, 'row.named.values["open"]', 'expected a flag, found 2'],
     ['a number for a text', 'mixed', { ...good, colour: 3 }, 'row.named.values["colour"]', 'expected text, found 3'],
-    ['a dense row where there are texts', 'mixed', [1, 1, 1, 1], 'row.dense', 'mixed has text features: expected row.named, found row.dense'],
+    [
+      'a dense row where there are texts',
+      'mixed',
+      [1, 1, 1, 1],
+      'row.dense',
+      'mixed has text features: expected row.named, found row.dense',
+    ],
     ['no values for an open width', 'open', [], 'row.dense.values', 'expected at least one value, found 0'],
-    ['NaN in an open width', 'open', [1, Number.NaN], 'row.dense.values[1]', 'expected a finite 32-bit number, found NaN'],
+    [
+      'NaN in an open width',
+      'open',
+      [1, Number.NaN],
+      'row.dense.values[1]',
+      'expected a finite 32-bit number, found NaN',
+    ],
     ['names for an open width', 'open', { a: 1 }, 'row.named', 'open takes rows of any length: expected row.dense'],
     ['a fraction in a dense integer', 'gather', [0.5], 'row.dense.values[0]', 'index: expected an integer, found 0.5'],
     ['beyond int64', 'gather', [1e19], 'row.dense.values[0]', ''],
@@ -183,7 +240,9 @@ describe('UNIMPLEMENTED', () => {
   test('methods that are yet to come', async () => {
     const { models } = server.client;
     expect((await failureOf(promised((done) => models.loadModel({ model: 'risk' }, done)))).code).toBe('UNIMPLEMENTED');
-    expect((await failureOf(promised((done) => models.unloadModel({ model: 'risk' }, done)))).code).toBe('UNIMPLEMENTED');
+    expect((await failureOf(promised((done) => models.unloadModel({ model: 'risk' }, done)))).code).toBe(
+      'UNIMPLEMENTED',
+    );
   });
 });
 
@@ -299,7 +358,9 @@ test('errors are counted by code and reason', async () => {
   const before = await server.metric('scorewire_errors_total', { code: 'NOT_FOUND', reason: 'MODEL_NOT_FOUND' });
   await score('absent', [1]);
   const samples = await server.samples();
-  const counted = samples.filter(({ name, labels }) => name === 'scorewire_errors_total' && labels.code === 'NOT_FOUND');
+  const counted = samples.filter(
+    ({ name, labels }) => name === 'scorewire_errors_total' && labels.code === 'NOT_FOUND',
+  );
   expect(counted.find(({ labels }) => labels.reason === 'MODEL_NOT_FOUND')?.value).toBe(before + 1);
   // A name that a client merely claims is no label.
   expect(JSON.stringify(samples)).not.toContain('absent');

@@ -60,5 +60,7 @@ describe.each(names)('%s', (name) => {
 });
 
 function close(found: readonly number[], expected: readonly number[]): boolean {
-  return found.length === expected.length && found.every((value, i) => Math.abs(value - (expected[i] as number)) < 1e-5);
+  return (
+    found.length === expected.length && found.every((value, i) => Math.abs(value - (expected[i] as number)) < 1e-5)
+  );
 }

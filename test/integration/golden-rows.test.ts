@@ -72,9 +72,9 @@ describe.each(names)('%s', (name) => {
 });
 
 test('an older version answers with its own scores', async () => {
-  const older = (await readRepository(live.get('diabetes')?.directory.replace(/\/diabetes\/\d+$/, '') as string)).specs.find(
-    (spec) => spec.name === 'diabetes' && spec.version === 1,
-  ) as ModelSpec;
+  const older = (
+    await readRepository(live.get('diabetes')?.directory.replace(/\/diabetes\/\d+$/, '') as string)
+  ).specs.find((spec) => spec.name === 'diabetes' && spec.version === 1) as ModelSpec;
   const reference = await Reference.load(older);
   const rows = await readGolden(older.golden?.file as string);
   const answers = await concurrently(IN_FLIGHT, rows, (row) =>

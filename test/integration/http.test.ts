@@ -1,10 +1,11 @@
 // The HTTP port of a running server: metrics that a scraper takes, liveness, readiness, the status page.
 
+import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { concurrently } from '../support/concurrently.ts';
 import { modelFolder } from '../support/model-folder.ts';
 import { gatherRow, linear, meanOverBatch } from '../support/onnx-builder.ts';
-import { failureOf } from '../support/test-client.ts';
+import { failureOf, TestClient } from '../support/test-client.ts';
 import { TestServer } from '../support/test-server.ts';
 
 let server: TestServer;
@@ -58,7 +59,11 @@ describe('/metrics', () => {
 
   test('counts errors under the model that exists', async () => {
     await failureOf(server.client.score('risk', [1, 2, 3]));
-    const labels = { rpc_method: 'scorewire.v1.ScoringService/Score', model: 'risk', rpc_status_code: 'INVALID_ARGUMENT' };
+    const labels = {
+      rpc_method: 'scorewire.v1.ScoringService/Score',
+      model: 'risk',
+      rpc_status_code: 'INVALID_ARGUMENT',
+    };
     expect(await server.metric('rpc_server_call_duration_seconds_count', labels)).toBe(1);
   });
 
@@ -103,5 +108,18 @@ test('off: no port', async () => {
   const other = await TestServer.start(await modelFolder({ risk: linear([1], 0) }), ['server.http_port=off']);
   expect(other.running.httpPort).toBeUndefined();
   expect((await other.client.score('risk', [0])).score).toBe(0.5);
+  await other.stop();
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).some((found) => found?.some(({ address }) => address === '::1'));
+
+test.runIf(hasIpv6)('an address of IPv6 stands in brackets', async () => {
+  const other = await TestServer.start(await modelFolder({ risk: linear([1], 0) }), ['server.host=::1']);
+  expect(other.running.address).toBe(`[::1]:${other.running.port}`);
+  const client = new TestClient(other.running.address);
+  expect((await client.score('risk', [0])).score).toBe(0.5);
+  const page = await (await fetch(`http://${other.running.httpAddress}/`)).text();
+  expect(page).toContain(`gRPC on ${other.running.address}`);
+  client.close();
   await other.stop();
 });

@@ -81,16 +81,29 @@ test('GetModel: the live version with all that the manifest says', async () => {
     ],
     scoreProblem: '',
     labels: ['stays', 'leaves'],
-    segments: [{ name: 'calm', from: undefined }, { name: 'tense', from: 0.5 }],
+    segments: [
+      { name: 'calm', from: undefined },
+      { name: 'tense', from: 0.5 },
+    ],
   });
   expect(info.score).toMatchObject({ output: 'score', column: 0 });
   expect(info.score?.threshold).toBeCloseTo(0.6, 6);
-  expect(info.batching).toMatchObject({ enabled: true, reason: '', maxBatchRows: 48, maxDelayMs: 2, latencyBudgetMs: 25 });
+  expect(info.batching).toMatchObject({
+    enabled: true,
+    reason: '',
+    maxBatchRows: 48,
+    maxDelayMs: 2,
+    latencyBudgetMs: 25,
+  });
 });
 
 test('the digest is that of the file', async () => {
   const { digest } = await server.client.getModel('leaver', 3n);
-  expect(digest).toBe(createHash('sha256').update(readFileSync(`${folder}/leaver/3/model.onnx`)).digest('hex'));
+  expect(digest).toBe(
+    createHash('sha256')
+      .update(readFileSync(`${folder}/leaver/3/model.onnx`))
+      .digest('hex'),
+  );
 });
 
 test('the cost curve is measured from one row to the most', async () => {
@@ -138,7 +151,9 @@ test('why a model is not batched', async () => {
   expect(single.batching?.enabled).toBe(false);
   expect(single.batching?.reason).toContain('first dimension is fixed at 1');
   // The log says it as well.
-  expect(server.lines.some(({ model, reason }) => model === 'company' && reason === company.batching?.reason)).toBe(true);
+  expect(server.lines.some(({ model, reason }) => model === 'company' && reason === company.batching?.reason)).toBe(
+    true,
+  );
 });
 
 test('an open width has no list of features', async () => {

@@ -1,7 +1,7 @@
 // grpc.reflection v1 and v1alpha, spoken byte by byte: what grpcurl and its like need to call the server without files.
 
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { Client, ChannelCredentials } from '@grpc/grpc-js';
+import { ChannelCredentials, Client } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { modelFolder } from '../support/model-folder.ts';
 import { linear } from '../support/onnx-builder.ts';

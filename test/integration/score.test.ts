@@ -19,7 +19,14 @@ import { TestServer } from '../support/test-server.ts';
 
 /** Takes float32 [N, 2]; every output is that, cast. */
 function manyTypes(): Uint8Array {
-  const types = { double: 'float64', long: 'int64', byte: 'uint8', wide: 'uint64', flag: 'bool', half: 'float16' } as const;
+  const types = {
+    double: 'float64',
+    long: 'int64',
+    byte: 'uint8',
+    wide: 'uint64',
+    flag: 'bool',
+    half: 'float16',
+  } as const;
   // By TensorProto.DataType.
   const codes = { double: 11, long: 7, byte: 2, wide: 13, flag: 9, half: 10 };
   const names = Object.keys(types) as (keyof typeof types)[];
@@ -31,7 +38,12 @@ function manyTypes(): Uint8Array {
     ],
     nodes: [
       { op: 'ReduceMax', inputs: ['x'], outputs: ['score'], attributes: { axes: { ints: [1] } } },
-      ...names.map((name) => ({ op: 'Cast', inputs: ['x'], outputs: [name], attributes: { to: { int: codes[name] } } })),
+      ...names.map((name) => ({
+        op: 'Cast',
+        inputs: ['x'],
+        outputs: [name],
+        attributes: { to: { int: codes[name] } },
+      })),
     ],
   });
 }
@@ -108,13 +120,22 @@ describe('rows', () => {
       server.client.score('text', { text }, { outputNames: ['echo'] }),
     );
     expect(answers.map(({ score }) => score)).toEqual([1, 0.5, 0, 0, 0]);
-    expect(answers.map(({ outputs }) => outputs.get('echo')?.texts)).toEqual([['yes'], ['maybe'], ['no'], ['Grüße 🎉'], ['']]);
+    expect(answers.map(({ outputs }) => outputs.get('echo')?.texts)).toEqual([
+      ['yes'],
+      ['maybe'],
+      ['no'],
+      ['Grüße 🎉'],
+      [''],
+    ]);
   });
 
   test('of any width, where the model takes any; rows of different widths do not mix', async () => {
     const widths = Array.from({ length: 48 }, (_, i) => 1 + (i % 6));
     const answers = await concurrently(48, widths, (width) =>
-      server.client.score('open', Array.from({ length: width }, (_, i) => i + width)),
+      server.client.score(
+        'open',
+        Array.from({ length: width }, (_, i) => i + width),
+      ),
     );
     for (const [index, answer] of answers.entries()) {
       const width = widths[index] as number;
@@ -245,7 +266,11 @@ describe('tensors', () => {
       expect(score).toBe(i + 0.5);
       expect([...outputs.keys()].sort()).toEqual([...names].sort());
       const tensor = (name: string) => outputs.get(name);
-      expect(tensor('double')).toMatchObject({ dataType: DataType.DATA_TYPE_FLOAT64, shape: [2n], doubles: [i, i + 0.5] });
+      expect(tensor('double')).toMatchObject({
+        dataType: DataType.DATA_TYPE_FLOAT64,
+        shape: [2n],
+        doubles: [i, i + 0.5],
+      });
       expect(tensor('long')).toMatchObject({ dataType: DataType.DATA_TYPE_INT64, integers: [BigInt(i), BigInt(i)] });
       expect(tensor('byte')).toMatchObject({ dataType: DataType.DATA_TYPE_UINT8, integers: [BigInt(i), BigInt(i)] });
       expect(tensor('wide')).toMatchObject({ dataType: DataType.DATA_TYPE_UINT64, unsigneds: [BigInt(i), BigInt(i)] });
@@ -256,7 +281,10 @@ describe('tensors', () => {
   });
 
   test('each call gets those it asked for, whatever its batch-mates want', async () => {
-    const wanted = Array.from({ length: 32 }, (_, i) => [['double'], [], ['long', 'half'], ['score']][i % 4] as string[]);
+    const wanted = Array.from(
+      { length: 32 },
+      (_, i) => [['double'], [], ['long', 'half'], ['score']][i % 4] as string[],
+    );
     const answers = await concurrently(32, wanted, (outputNames, i) =>
       server.client.score('types', [i, -i], { outputNames }),
     );

@@ -1,8 +1,8 @@
 // TLS and mutual TLS on both ports, and what is said when the files are wrong.
 
 import { readFileSync } from 'node:fs';
-import { Agent, get } from 'node:https';
 import { writeFile } from 'node:fs/promises';
+import { Agent, get } from 'node:https';
 import { join } from 'node:path';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';

@@ -13,7 +13,7 @@ from support.server import Server
 
 @pytest.fixture(scope="session")
 def server():
-    """The examples, served once for all tests that leave a server as they found it. All that they do must not end it."""
+    """The examples, served once for all tests that leave a server as they found it. None of them may end it."""
     with Server() as running:
         started_as = running.pid
         yield running

@@ -50,6 +50,11 @@ export class Command {
     });
   }
 
+  /** Reads standard output no more: who writes to it meets a broken pipe. */
+  hangUp(): void {
+    this.#child.stdout?.destroy();
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }

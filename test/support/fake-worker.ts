@@ -24,7 +24,11 @@ export class FakeRun {
 
   /** Answers every output asked for with the rows' numbers; or with `outputs`. */
   finish(runUs = 1000, outputs?: Tensor[]): void {
-    const numbers = (): Tensor => ({ type: 'float32', dims: [this.rows.length, 1], data: Float32Array.from(this.rows) });
+    const numbers = (): Tensor => ({
+      type: 'float32',
+      dims: [this.rows.length, 1],
+      data: Float32Array.from(this.rows),
+    });
     this.#resolve({ kind: 'ran', runUs, outputs: outputs ?? this.request.outputs.map(numbers) });
   }
 

@@ -8,9 +8,12 @@ import {
   type ServiceError,
   status as Status,
 } from '@grpc/grpc-js';
-import { HealthClient, HealthCheckResponse_ServingStatus as ServingStatus } from '../../src/gen/grpc/health/v1/health.ts';
 import { BadRequest, ErrorInfo, RetryInfo } from '../../src/gen/google/rpc/error_details.ts';
 import { Status as RpcStatus } from '../../src/gen/google/rpc/status.ts';
+import {
+  HealthClient,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from '../../src/gen/grpc/health/v1/health.ts';
 import { type ModelInfo, ModelServiceClient } from '../../src/gen/scorewire/v1/model.ts';
 import {
   type ScoreRequest,

@@ -71,7 +71,11 @@ describe('what is wrong with the flags is a line of its own', () => {
     ['no JSON', () => ['--row', '[1,'], /^--row: not JSON: /],
     ['JSON that is no row', () => ['--row', '5'], /^--row: expected a JSON object or array$/],
     ['a text in an array', () => ['--row', '[1, "a"]'], /^--row: element 1: expected a number, found "a"$/],
-    ['a list for a feature', () => ['--row', '{"age": [1]}'], /^--row: age: expected a number, text or flag, found \[1\]$/],
+    [
+      'a list for a feature',
+      () => ['--row', '{"age": [1]}'],
+      /^--row: age: expected a number, text or flag, found \[1\]$/,
+    ],
     ['names beside an array', () => ['--row', '[1]', '--feature', 'age=1'], /^--feature: /],
     ['a feature without a value', () => ['--feature', 'age'], /^--feature: expected name=value, found age$/],
     ['a version that is no number', () => ['--row', '[1, 2]', '--model-version', 'two'], /^--model-version: .*"?two/],

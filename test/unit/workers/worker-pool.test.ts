@@ -6,7 +6,11 @@ import { LoadFailed, type SessionPlan, WorkerPool } from '../../../src/workers/w
 import { eventually } from '../../support/concurrently.ts';
 import { linear } from '../../support/onnx-builder.ts';
 
-function plan(session: number, model = linear([1], session), warmUp: SessionPlan['warmUp'] = async () => {}): SessionPlan {
+function plan(
+  session: number,
+  model = linear([1], session),
+  warmUp: SessionPlan['warmUp'] = async () => {},
+): SessionPlan {
   const bytes = new Uint8Array(new SharedArrayBuffer(model.length));
   bytes.set(model);
   return {
@@ -50,7 +54,11 @@ async function oneWorkerLater(): Promise<void> {
 test('starts as many as asked for, each with every session and warm', async () => {
   const warmed: string[] = [];
   const warmUp = (session: number) => async (worker: Worker) => {
-    await worker.run({ session, inputs: [{ name: 'x', type: 'float32', dims: [1, 1], data: Float32Array.of(0) }], outputs: ['score'] });
+    await worker.run({
+      session,
+      inputs: [{ name: 'x', type: 'float32', dims: [1, 1], data: Float32Array.of(0) }],
+      outputs: ['score'],
+    });
     warmed.push(`${worker.id}:${session}`);
   };
   const { pool, told, ready } = newPool([plan(1, undefined, warmUp(1)), plan(2, undefined, warmUp(2))]);

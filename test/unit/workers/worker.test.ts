@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { ScorewireError } from '../../../src/errors.ts';
+import type { Tensor } from '../../../src/tensor.ts';
 import type { NamedTensor } from '../../../src/workers/messages.ts';
 import { RunFailed, Worker } from '../../../src/workers/worker.ts';
 import { tempFolder } from '../../support/model-folder.ts';
@@ -47,7 +48,7 @@ test('runs several rows at once', async () => {
   const worker = await loaded(linear([1, -1], 0));
   const reply = await run(worker, floats([0, 0, 1, 0, 0, 1], 2));
   expect(reply.outputs[0]).toMatchObject({ type: 'float32', dims: [3, 1] });
-  const [half, above, below] = reply.outputs[0]?.data as Float32Array;
+  const [half, above, below] = Array.from((reply.outputs[0] as Tensor).data as Float32Array);
   expect(half).toBe(0.5);
   expect(above).toBeCloseTo(0.731, 3);
   expect(below).toBeCloseTo(0.269, 3);
@@ -59,7 +60,10 @@ test('loads from a file as from bytes, and keeps sessions apart', async () => {
   await writeFile(file, linear([1], 5));
   const worker = await loaded(linear([1], 0));
   await worker.load({ session: 2, source: { kind: 'file', path: file }, intraOpThreads: 1 });
-  const [first, second] = [await run(worker, floats([0])), await worker.run({ session: 2, inputs: [floats([0])], outputs: ['score'] })];
+  const [first, second] = [
+    await run(worker, floats([0])),
+    await worker.run({ session: 2, inputs: [floats([0])], outputs: ['score'] }),
+  ];
   expect(first.outputs[0]?.data[0]).toBe(0.5);
   expect(second.outputs[0]?.data[0]).toBeCloseTo(0.9933, 4);
 });
@@ -68,13 +72,18 @@ test('texts go there and back, outputs in the order asked for', async () => {
   const worker = await loaded(identityText());
   const input: NamedTensor = { name: 'text', type: 'string', dims: [2, 1], data: ['yes', 'nö 🎉'] };
   const reply = await worker.run({ session: 1, inputs: [input], outputs: ['score', 'echo'] });
-  expect([...(reply.outputs[0]?.data as Float32Array)]).toEqual([1, 0]);
+  expect(Array.from((reply.outputs[0] as Tensor).data as Float32Array)).toEqual([1, 0]);
   expect(reply.outputs[1]).toMatchObject({ type: 'string', dims: [2, 1], data: ['yes', 'nö 🎉'] });
 });
 
 test('a run that onnxruntime refuses: RunFailed with its words, and the worker is well', async () => {
   const worker = await loaded(gatherRow());
-  const index = (value: number): NamedTensor => ({ name: 'index', type: 'int64', dims: [1, 1], data: BigInt64Array.of(BigInt(value)) });
+  const index = (value: number): NamedTensor => ({
+    name: 'index',
+    type: 'int64',
+    dims: [1, 1],
+    data: BigInt64Array.of(BigInt(value)),
+  });
   await expect(run(worker, index(99))).rejects.toThrow(RunFailed);
   await expect(run(worker, index(99))).rejects.toThrow(/out of data bounds/);
   expect((await run(worker, index(1))).outputs[0]?.data[0]).toBe(0.25);
@@ -85,8 +94,12 @@ test('an input of another shape, type or name: RunFailed', async () => {
   const worker = await loaded(linear([1, -1], 0));
   await expect(run(worker, floats([1], 1))).rejects.toThrow(RunFailed);
   await expect(run(worker, { ...floats([1, 2], 2), name: 'y' })).rejects.toThrow(RunFailed);
-  await expect(run(worker, { ...floats([1, 2], 2), type: 'int64', data: BigInt64Array.of(1n, 2n) })).rejects.toThrow(RunFailed);
-  await expect(worker.run({ session: 1, inputs: [floats([1, 2], 2)], outputs: ['nothing'] })).rejects.toThrow(RunFailed);
+  await expect(run(worker, { ...floats([1, 2], 2), type: 'int64', data: BigInt64Array.of(1n, 2n) })).rejects.toThrow(
+    RunFailed,
+  );
+  await expect(worker.run({ session: 1, inputs: [floats([1, 2], 2)], outputs: ['nothing'] })).rejects.toThrow(
+    RunFailed,
+  );
 });
 
 test('a session that was never loaded: RunFailed', async () => {
