@@ -5,7 +5,7 @@ import { onlyFlow, PEAK_IN_FLIGHT, poisson, type Scenario, type Suite } from '..
 
 const SLOW_FACTOR = 3;
 const CHEAP_FACTOR = 1.3;
-const SLOW_PEAK_IN_FLIGHT = 8;
+const SLOW_PEAK_IN_FLIGHT = 4;
 const WARM_UP_FACTOR = 2;
 const MIN_GOODPUT_SHARE = 0.85;
 const MAX_REFUSAL_P99_MS = 5;

@@ -19,6 +19,9 @@ const OUTLIER = 2;
 /** Of so many runs one is the next size's beyond the knee, or below it, in turn: nothing else would show what they cost. */
 const PROBE_EVERY = 128;
 
+/** A larger batch is tried only if it shouldn't take longer than this: other models wait for it. Microseconds. */
+const PROBE_MOST_US = 5000;
+
 /** A run of nothing still takes so long; from 0 a curve could not find back. Microseconds. */
 const LEAST_US = 0.1;
 
@@ -102,8 +105,16 @@ export class CostCurve {
     this.#overheadUs += SCALE_WEIGHT * (overhead - this.#overheadUs);
     this.#knee = this.#findKnee();
     this.#observations += 1;
-    const probe = this.#observations % PROBE_EVERY !== 0 ? 0 : this.#observations % (2 * PROBE_EVERY) === 0 ? -1 : 1;
-    this.#limit = Math.min(this.sizes.length - 1, Math.max(0, this.#knee + probe));
+    this.#limit = this.#observations % PROBE_EVERY === 0 ? this.#probe() : this.#knee;
+  }
+
+  /** Index of the size before the knee or of the one after it, in turn. */
+  #probe(): number {
+    if (this.#observations % (2 * PROBE_EVERY) === 0) return Math.max(0, this.#knee - 1);
+    const next = Math.min(this.sizes.length - 1, this.#knee + 1);
+    // By the knee, since what the curve says about the next size is in question.
+    const us = (this.#at(this.#knee) * (this.sizes[next] as number)) / (this.sizes[this.#knee] as number);
+    return us <= PROBE_MOST_US ? next : this.#knee;
   }
 
   /** A larger batch never costs less as a whole: what says so is noise. */

@@ -62,8 +62,8 @@ export class Scheduler {
   readonly #lanes = new Map<number, Lane>();
   readonly #idle: BatchRunner[] = [];
   readonly #workers = new Set<BatchRunner>();
-  /** When each worker that has a batch is expected to be done with it. */
-  readonly #doneMs = new Map<BatchRunner, number>();
+  /** Whose batch each busy worker has, and when it is expected to be done with it. */
+  readonly #busy = new Map<BatchRunner, { lane: Lane; doneMs: number }>();
   #virtualMs = 0;
   #dispatchPending = false;
   #cancelTimer: (() => void) | undefined;
@@ -87,7 +87,7 @@ export class Scheduler {
   /** The worker gets no more batches; the run that it has, if any, ends as it ends. */
   removeWorker(worker: BatchRunner): void {
     this.#workers.delete(worker);
-    this.#doneMs.delete(worker);
+    this.#busy.delete(worker);
     const index = this.#idle.indexOf(worker);
     if (index >= 0) this.#idle.splice(index, 1);
   }
@@ -170,17 +170,25 @@ export class Scheduler {
   /**
    * Milliseconds by which a row that comes now would miss its deadline or its budget; not above 0 where it makes both.
    * The client's deadline is hard, so all counts that lies before the answer. The budget is there to keep the model's
-   * own queue short: a run that a worker has now is no fault of the queue, and a model that costs a hundredth of its
-   * neighbour's run must not turn callers away for as long as that run lasts.
+   * own queue short: a neighbour's run is no fault of the queue, and a model that costs a hundredth of it must not turn
+   * callers away for as long as that run lasts.
    */
   #lateMs(lane: Lane, row: QueuedRow, nowMs: number): number {
     const workMs = this.#queuedMs(lane) + this.#reserveMs(lane);
-    return Math.max(nowMs + this.#freeInMs(nowMs) + workMs - row.deadlineMs, nowMs + workMs - row.budgetEndMs);
+    return Math.max(
+      nowMs + this.#freeInMs(nowMs) + workMs - row.deadlineMs,
+      nowMs + this.#freeInMs(nowMs, lane) + workMs - row.budgetEndMs,
+    );
   }
 
-  /** Milliseconds until a worker is done with the batch that it has. */
-  #freeInMs(nowMs: number): number {
-    return this.#idle.length > 0 ? 0 : Math.max(0, Math.min(...this.#doneMs.values()) - nowMs);
+  /** Milliseconds until a worker is done with the batch that it has; only batches of `own` count, where that is given. */
+  #freeInMs(nowMs: number, own?: Lane): number {
+    if (this.#idle.length > 0) return 0;
+    let leastMs = Number.POSITIVE_INFINITY;
+    for (const { lane, doneMs } of this.#busy.values()) {
+      leastMs = Math.min(leastMs, own === undefined || lane === own ? doneMs - nowMs : 0);
+    }
+    return Math.max(0, leastMs);
   }
 
   /**
@@ -289,13 +297,13 @@ export class Scheduler {
     this.#virtualMs = Math.max(this.#virtualMs, lane.startTag);
     lane.finishTag = lane.startTag + costMs;
     lane.startTag = lane.finishTag;
-    this.#doneMs.set(worker, nowMs + costMs);
+    this.#busy.set(worker, { lane, doneMs: nowMs + costMs });
     this.#run(lane, worker, rows, nowMs).finally(() => {
       // What a model pays is what it took, the runs that a failing batch was split into included.
       const surplusMs = this.#clock.nowMs() - nowMs - costMs;
       lane.finishTag += surplusMs;
       lane.startTag += surplusMs;
-      this.#doneMs.delete(worker);
+      this.#busy.delete(worker);
       if (this.#workers.has(worker) && worker.alive) this.#idle.push(worker);
       // A turn of the event loop costs a few system calls: none for nothing.
       for (const other of this.#lanes.values()) if (other.queue.length > 0) return this.#dispatchSoon();

@@ -67,9 +67,13 @@ export const settingTable = {
       unit: 'bytes',
       doc: 'Largest message that is received; larger ones are refused.',
     }),
-    maxInFlight: setting(wholeNumber(1, 1_000_000), 8192, {
+    maxInFlight: setting(wholeNumber(1, 1_000_000), 4096, {
       unit: 'calls',
       doc: 'Calls under way at once; what comes on top is refused as overload.',
+    }),
+    maxStreamsPerConnection: setting(wholeNumber(1, 1_000_000), 256, {
+      unit: 'calls',
+      doc: 'Calls under way at once on one connection; clients hold back what comes on top until there is room.',
     }),
     maxQueueRows: setting(wholeNumber(1, 1_000_000), 4096, {
       unit: 'rows',

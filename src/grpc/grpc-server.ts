@@ -17,7 +17,8 @@ export function createGrpcServer(limits: Settings['limits']): Server {
   if (!process.env.GRPC_VERBOSITY && !process.env.GRPC_NODE_VERBOSITY) setLogVerbosity(logVerbosity.NONE);
   return new Server({
     'grpc.max_receive_message_length': limits.maxMessageBytes,
-    'grpc.max_concurrent_streams': limits.maxInFlight,
+    // Each open call is a few KB that every scavenge copies: more of them at once make all of them slower.
+    'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
     // Health probes leave their connections behind.
     'grpc.max_connection_idle_ms': limits.maxConnectionIdleSeconds * 1000,
     'grpc.enable_channelz': 0,

@@ -77,9 +77,10 @@ export function unary<Request, Response>(
   return (call, callback) => {
     const context = contextOf(call, edge.tracing.enabled ? edge.tracing.start(method, traceparent(call)) : undefined);
     let open = true;
-    const done = (error: ScorewireError | undefined, response?: Response): void => {
+    const done = (failure: ScorewireError | undefined, response?: Response): void => {
       if (!open) return;
       open = false;
+      const error = failure ?? tooLate(context);
       const code = error === undefined ? 'OK' : codeName(error.kind);
       cellsOf(context.model).record(code, (performance.now() - context.receivedMs) / 1000);
       context.span?.end(code);
@@ -103,6 +104,14 @@ export function unary<Request, Response>(
       done(toScorewireError(error));
     }
   };
+}
+
+/** What an answer becomes that nobody waits for any more: it must not be counted as one that arrived. */
+function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError | undefined {
+  if (performance.now() >= deadlineMs) {
+    return new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED_IN_RUN', 'the deadline passed during the run');
+  }
+  return abandoned() ? new ScorewireError('cancelled', 'CALLER_LEFT', 'the caller left during the run') : undefined;
 }
 
 function contextOf<Request, Response>(

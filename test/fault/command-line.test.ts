@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runCommand, serve } from '../support/command.ts';
 import { EXAMPLES, folderOf, modelFolder, tempFolder } from '../support/model-folder.ts';
 import { linear, onnxModel } from '../support/onnx-builder.ts';
@@ -33,13 +33,6 @@ describe.concurrent('serve', () => {
     expect(await complaint(['serve', '--models', absent, ...PORTS])).toContain(absent);
   });
 
-  test('a folder without models', async () => {
-    const empty = await tempFolder();
-    expect(await complaint(['serve', '--models', empty, ...PORTS])).toBe(
-      `${empty} has no models; a model lies at ${join(empty, 'NAME', '1', 'model.onnx')}`,
-    );
-  });
-
   test('a mistake in a manifest: file, line, key, what was found, what is allowed', async () => {
     const models = await folderOf({
       'risk/1/model.onnx': linear([1], 0),
@@ -57,7 +50,7 @@ describe.concurrent('serve', () => {
     expect(said).toContain('Sigmoyd');
   });
 
-  test('a port that is taken', async () => {
+  test('a port that is taken', async ({ onTestFinished }) => {
     const taken = createServer();
     const port = await new Promise<number>((resolve) => {
       taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port));
@@ -79,12 +72,6 @@ describe.concurrent('serve', () => {
   test('a variable that there is not', async () => {
     expect(await complaint(['serve'], { SCOREWIRE_SERVER_PROT: '1' })).toBe(
       'environment: there is no setting SCOREWIRE_SERVER_PROT; did you mean SCOREWIRE_SERVER_PORT?',
-    );
-  });
-
-  test('a value that is not allowed', async () => {
-    expect(await complaint(['serve', '--port', 'eight'])).toContain(
-      'server.port: found "eight" in flag --port; allowed is a whole number from 0 to 65535',
     );
   });
 
@@ -110,25 +97,10 @@ describe.concurrent('serve', () => {
   });
 });
 
-describe.concurrent('help', () => {
-  test.each(['serve', 'score', 'models', 'check'])('%s --help', async (command) => {
-    const { code, stdout, stderr } = await runCommand([command, '--help']);
-    expect([code, stderr]).toEqual([0, '']);
-    expect(stdout).toContain(`Usage: scorewire ${command}`);
-    expect(stdout).toMatch(command === 'serve' || command === 'check' ? /--models <value>/ : /--address <host:port>/);
-  });
-
-  test('--version', async () => {
-    const { code, stdout } = await runCommand(['--version']);
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
-  });
-
-  test('a command that there is not', async () => {
-    const { code, stderr } = await runCommand(['srve']);
-    expect(code).toBe(1);
-    expect(stderr).toContain("unknown command 'srve'");
-  });
+test('--version', async () => {
+  const { code, stdout } = await runCommand(['--version']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
 test('score and models against a server, and what they say when there is none', async () => {

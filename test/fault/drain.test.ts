@@ -2,7 +2,7 @@
 
 import http2 from 'node:http2';
 import { connect } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { Command, serve } from '../support/command.ts';
 import { eventually } from '../support/concurrently.ts';
 import { accepts, freePort } from '../support/free-port.ts';
@@ -14,8 +14,8 @@ import { parsePrometheus } from '../unit/telemetry/prometheus-parser.ts';
 
 const clients: TestClient[] = [];
 
-afterEach(() => {
-  for (const client of clients.splice(0)) client.close();
+afterAll(() => {
+  for (const client of clients) client.close();
 });
 
 function newClient(address: string): TestClient {
@@ -62,79 +62,6 @@ async function slowCalls(address: string, http: string, count: number): Promise<
   return calls;
 }
 
-test.each([
-  ['SIGTERM', ['SIGTERM']],
-  // As a terminal signals the whole group, and npm in it passes the signal on.
-  ['SIGINT that comes three times at once', ['SIGINT', 'SIGINT', 'SIGINT']],
-] as const)('%s: what the server has is answered, exit 0', async (_, signals) => {
-  const { command, address, http } = await serve(await models(), PATIENT);
-  const watch = newClient(address).watch();
-  expect((await watch.next()).value).toBe('SERVING');
-  const calls = await slowCalls(address, http, 12);
-  for (const signal of signals) command.signal(signal);
-  expect((await watch.next()).value).toBe('NOT_SERVING');
-  expect((await watch.next()).done).toBe(true);
-  expect(await Promise.all(calls)).toEqual(new Array(12).fill('OK'));
-  expect(await command.ended).toEqual({ code: 0, signal: null });
-  expect(command.stderr).toBe('');
-  expect(command.log.at(-1)?.msg).toBe('drained: every call was answered');
-});
-
-test('SIGTERM under load: every call is answered or told to go elsewhere', async () => {
-  const { command, address } = await serve(await models(), PATIENT);
-  const tally = { ok: 0, unavailable: 0, other: [] as Outcome[] };
-  let stopped = false;
-  const lanes = Array.from({ length: 32 }, async (_, lane) => {
-    const client = newClient(address);
-    while (!stopped) {
-      const outcome = await outcomeOf(client.score(lane % 8 === 0 ? 'slow' : 'fast', [0]));
-      if (outcome === 'OK') tally.ok++;
-      else if (outcome.code === 'UNAVAILABLE') {
-        tally.unavailable++;
-        return;
-      } else tally.other.push(outcome);
-    }
-  });
-  await eventually(() => tally.ok > 300);
-  command.signal('SIGTERM');
-  expect(await command.ended).toEqual({ code: 0, signal: null });
-  stopped = true;
-  await Promise.all(lanes);
-  expect(tally.other).toEqual([]);
-  expect(command.log.at(-1)?.msg).toBe('drained: every call was answered');
-});
-
-test('connections on which nothing happens hold nobody up', async () => {
-  const { command, address, http } = await serve(await models(), [...PATIENT, 'drain.timeout_ms=600000']);
-  const [host, port] = address.split(':') as [string, string];
-  const silent = connect(Number(port), host);
-  const silentHttp = connect(Number(new URL(http).port), host);
-  for (const socket of [silent, silentHttp]) socket.on('error', () => {}).resume();
-  const idle = http2.connect(`http://${address}`);
-  idle.on('error', () => {});
-  await new Promise((resolve) => idle.once('connect', resolve));
-  const client = newClient(address);
-  expect((await client.score('fast', [0])).score).toBe(0.5);
-  expect((await fetch(`${http}/livez`, { keepalive: true })).status).toBe(200);
-  command.signal('SIGTERM');
-  expect(await command.ended).toEqual({ code: 0, signal: null });
-  for (const socket of [silent, silentHttp]) socket.destroy();
-  idle.destroy();
-});
-
-test('a drain whose time is over: who is left is told so, exit 0', async () => {
-  const { command, address, http } = await serve(await models(), [...PATIENT, 'drain.timeout_ms=100']);
-  const calls = await slowCalls(address, http, 40);
-  command.signal('SIGTERM');
-  const outcomes = await Promise.all(calls);
-  const failures = outcomes.filter((outcome) => outcome !== 'OK');
-  expect(failures.length).toBeGreaterThan(0);
-  for (const failure of failures) expect(failure).toMatchObject({ code: 'UNAVAILABLE', reason: 'DRAINING' });
-  expect(await command.ended).toEqual({ code: 0, signal: null });
-  expect(command.log.at(-1)?.msg).toBe('the drain took too long: calls that were left got UNAVAILABLE');
-  expect(command.stderr).toBe('');
-});
-
 /** A call that the server waits for: its message never comes. */
 async function unfinishedCall(address: string): Promise<http2.ClientHttp2Session> {
   const session = http2.connect(`http://${address}`);
@@ -151,55 +78,132 @@ async function unfinishedCall(address: string): Promise<http2.ClientHttp2Session
   return session;
 }
 
-test('a second signal ends it at once', async () => {
-  const { command, address } = await serve(await models(), PATIENT);
-  const session = await unfinishedCall(address);
-  command.signal('SIGTERM');
-  await command.logged(/^draining/);
-  // Two in quick succession count as one, so this takes a few.
-  const again = setInterval(() => command.signal('SIGTERM'), 20);
-  expect(await command.ended).toEqual({ code: null, signal: 'SIGKILL' });
-  clearInterval(again);
-  expect(command.log.map(({ msg }) => msg)).toContain('a second signal: ending at once');
-  session.destroy();
-});
+// At once, since each of them mostly waits for a process to start.
+describe.concurrent('a signal', () => {
+  test.each([
+    ['SIGTERM', ['SIGTERM']],
+    // As a terminal signals the whole group, and npm in it passes the signal on.
+    ['SIGINT that comes three times at once', ['SIGINT', 'SIGINT', 'SIGINT']],
+  ] as const)('%s: what the server has is answered, exit 0', async (_, signals) => {
+    const { command, address, http } = await serve(await models(), PATIENT);
+    const watch = newClient(address).watch();
+    expect((await watch.next()).value).toBe('SERVING');
+    const calls = await slowCalls(address, http, 12);
+    for (const signal of signals) command.signal(signal);
+    expect((await watch.next()).value).toBe('NOT_SERVING');
+    expect((await watch.next()).done).toBe(true);
+    expect(await Promise.all(calls)).toEqual(new Array(12).fill('OK'));
+    expect(await command.ended).toEqual({ code: 0, signal: null });
+    expect(command.stderr).toBe('');
+    expect(command.log.at(-1)?.msg).toBe('drained: every call was answered');
+  });
 
-test('neither a call whose message never comes nor a peer that is frozen outlasts the time of the drain', async () => {
-  const { command, address } = await serve(await models(), [...PATIENT, 'drain.timeout_ms=100']);
-  const session = await unfinishedCall(address);
-  const [host, port] = address.split(':') as [string, string];
-  // Never reads, and so never sees that the server hangs up.
-  const frozen = connect(Number(port), host);
-  await new Promise((resolve) => frozen.once('connect', resolve));
-  expect((await newClient(address).score('fast', [0])).score).toBe(0.5);
-  command.signal('SIGTERM');
-  expect(await command.ended).toEqual({ code: 0, signal: null });
-  session.destroy();
-  frozen.destroy();
-});
+  test('SIGTERM under load: every call is answered or told to go elsewhere', async () => {
+    const { command, address } = await serve(await models(), PATIENT);
+    const tally = { ok: 0, unavailable: 0, other: [] as Outcome[] };
+    let stopped = false;
+    const lanes = Array.from({ length: 32 }, async (_, lane) => {
+      const client = newClient(address);
+      while (!stopped) {
+        const outcome = await outcomeOf(client.score(lane % 8 === 0 ? 'slow' : 'fast', [0]));
+        if (outcome === 'OK') tally.ok++;
+        else if (outcome.code === 'UNAVAILABLE') {
+          tally.unavailable++;
+          return;
+        } else tally.other.push(outcome);
+      }
+    });
+    await eventually(() => tally.ok > 300);
+    command.signal('SIGTERM');
+    expect(await command.ended).toEqual({ code: 0, signal: null });
+    stopped = true;
+    await Promise.all(lanes);
+    expect(tally.other).toEqual([]);
+    expect(command.log.at(-1)?.msg).toBe('drained: every call was answered');
+  });
 
-test('SIGTERM as soon as it says SERVING drains as well', async () => {
-  const { command } = await serve(await models(), PATIENT);
-  command.signal('SIGTERM');
-  expect(await command.ended).toEqual({ code: 0, signal: null });
-});
+  test('connections on which nothing happens hold nobody up', async () => {
+    const { command, address, http } = await serve(await models(), [...PATIENT, 'drain.timeout_ms=600000']);
+    const [host, port] = address.split(':') as [string, string];
+    const silent = connect(Number(port), host);
+    const silentHttp = connect(Number(new URL(http).port), host);
+    for (const socket of [silent, silentHttp]) socket.on('error', () => {}).resume();
+    const idle = http2.connect(`http://${address}`);
+    idle.on('error', () => {});
+    await new Promise((resolve) => idle.once('connect', resolve));
+    const client = newClient(address);
+    expect((await client.score('fast', [0])).score).toBe(0.5);
+    expect((await fetch(`${http}/livez`, { keepalive: true })).status).toBe(200);
+    command.signal('SIGTERM');
+    expect(await command.ended).toEqual({ code: 0, signal: null });
+    for (const socket of [silent, silentHttp]) socket.destroy();
+    idle.destroy();
+  });
 
-test('SIGTERM while it loads its models ends it, without an abort', async () => {
-  const port = await freePort();
-  const command = new Command(['serve', '--models', await models(), '--port', String(port), '--http-port', 'off']);
-  await eventually(() => accepts(port));
-  command.signal('SIGTERM');
-  expect(await command.ended).toEqual({ code: null, signal: 'SIGTERM' });
-  expect(command.stderr).toBe('');
-});
+  test('a drain whose time is over: who is left is told so, exit 0', async () => {
+    const { command, address, http } = await serve(await models(), [...PATIENT, 'drain.timeout_ms=100']);
+    const calls = await slowCalls(address, http, 40);
+    command.signal('SIGTERM');
+    const outcomes = await Promise.all(calls);
+    const failures = outcomes.filter((outcome) => outcome !== 'OK');
+    expect(failures.length).toBeGreaterThan(0);
+    for (const failure of failures) expect(failure).toMatchObject({ code: 'UNAVAILABLE', reason: 'DRAINING' });
+    expect(await command.ended).toEqual({ code: 0, signal: null });
+    expect(command.log.at(-1)?.msg).toBe('the drain took too long: calls that were left got UNAVAILABLE');
+    expect(command.stderr).toBe('');
+  });
 
-test('a log that nobody reads any more takes nobody down', async () => {
-  const { command, address } = await serve(await models(), PATIENT);
-  command.hangUp();
-  // Each of them writes to the log.
-  const client = newClient(address);
-  for (let i = 0; i < 3; i++) expect(await outcomeOf(client.score('gather', [99]))).toMatchObject({ code: 'INTERNAL' });
-  expect((await client.score('fast', [0])).score).toBe(0.5);
-  command.signal('SIGTERM');
-  expect(await command.ended).toEqual({ code: 0, signal: null });
+  test('a second signal ends it at once', async () => {
+    const { command, address } = await serve(await models(), PATIENT);
+    const session = await unfinishedCall(address);
+    command.signal('SIGTERM');
+    await command.logged(/^draining/);
+    // Two in quick succession count as one, so this takes a few.
+    const again = setInterval(() => command.signal('SIGTERM'), 20);
+    expect(await command.ended).toEqual({ code: null, signal: 'SIGKILL' });
+    clearInterval(again);
+    expect(command.log.map(({ msg }) => msg)).toContain('a second signal: ending at once');
+    session.destroy();
+  });
+
+  test('neither a call whose message never comes nor a peer that is frozen outlasts the time of the drain', async () => {
+    const { command, address } = await serve(await models(), [...PATIENT, 'drain.timeout_ms=100']);
+    const session = await unfinishedCall(address);
+    const [host, port] = address.split(':') as [string, string];
+    // Never reads, and so never sees that the server hangs up.
+    const frozen = connect(Number(port), host);
+    await new Promise((resolve) => frozen.once('connect', resolve));
+    expect((await newClient(address).score('fast', [0])).score).toBe(0.5);
+    command.signal('SIGTERM');
+    expect(await command.ended).toEqual({ code: 0, signal: null });
+    session.destroy();
+    frozen.destroy();
+  });
+
+  test('SIGTERM as soon as it says SERVING drains as well', async () => {
+    const { command } = await serve(await models(), PATIENT);
+    command.signal('SIGTERM');
+    expect(await command.ended).toEqual({ code: 0, signal: null });
+  });
+
+  test('SIGTERM while it loads its models ends it, without an abort', async () => {
+    const port = await freePort();
+    const command = new Command(['serve', '--models', await models(), '--port', String(port), '--http-port', 'off']);
+    await eventually(() => accepts(port));
+    command.signal('SIGTERM');
+    expect(await command.ended).toEqual({ code: null, signal: 'SIGTERM' });
+    expect(command.stderr).toBe('');
+  });
+
+  test('a log that nobody reads any more takes nobody down', async () => {
+    const { command, address } = await serve(await models(), PATIENT);
+    command.hangUp();
+    // Each of them writes to the log.
+    const client = newClient(address);
+    for (let i = 0; i < 3; i++)
+      expect(await outcomeOf(client.score('gather', [99]))).toMatchObject({ code: 'INTERNAL' });
+    expect((await client.score('fast', [0])).score).toBe(0.5);
+    command.signal('SIGTERM');
+    expect(await command.ended).toEqual({ code: 0, signal: null });
+  });
 });

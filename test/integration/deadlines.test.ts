@@ -17,8 +17,8 @@ let server: TestServer;
 
 beforeAll(async () => {
   const folder = await modelFolder({
-    // A quarter of a second a row and more.
-    slow: [slowLinear([1], 0, 50_000), 'batching: { enabled: false }'],
+    // A tenth of a second a row and more.
+    slow: [slowLinear([1], 0, 30_000), 'batching: { enabled: false }'],
     fast: linear([1], 0),
   });
   server = await TestServer.start(folder, ['workers.count=1']);
@@ -124,6 +124,33 @@ test('a caller who leaves during the run takes nobody along', async () => {
   expect((await left).code).toBe('CANCELLED');
   expect((await staying).score).toBe(0.5);
   await settled();
+});
+
+/** Calls of the slow model by the status that they are counted with. */
+async function counted(): Promise<Record<string, number>> {
+  const calls = (await server.samples()).filter(
+    ({ name, labels }) => name === 'rpc_server_call_duration_seconds_count' && labels.model === 'slow',
+  );
+  return Object.fromEntries(calls.map(({ labels, value }) => [labels.rpc_status_code, value]));
+}
+
+test('what the caller never got is not counted as answered', async () => {
+  const before = await counted();
+  expect((await failureOf(score('slow', [0], { deadlineMs: SHORT_MS }))).code).toBe('DEADLINE_EXCEEDED');
+  await settled();
+  const expired = await counted();
+  expect(expired.OK).toBe(before.OK);
+  expect(expired.DEADLINE_EXCEEDED).toBe((before.DEADLINE_EXCEEDED ?? 0) + 1);
+
+  const leaving = new AbortController();
+  const left = failureOf(score('slow', [0], { signal: leaving.signal }));
+  await eventually(() => server.running.engine.scheduler.running === 1);
+  leaving.abort();
+  expect((await left).code).toBe('CANCELLED');
+  await settled();
+  const after = await counted();
+  expect(after.OK).toBe(before.OK);
+  expect(after.CANCELLED).toBe((expired.CANCELLED ?? 0) + 1);
 });
 
 test('a deadline that can be met is met', async () => {

@@ -204,7 +204,7 @@ describe('INVALID_ARGUMENT', () => {
   test('every wrong field at once, sixteen at most', async () => {
     const failure = await score('short', {});
     expect(failure.violations).toHaveLength(16);
-    expect(failure.message).toContain('and 24 more');
+    expect(failure.message).toMatch(/; and more$/);
   });
 
   test('a row that has no form', async () => {

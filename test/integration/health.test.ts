@@ -49,7 +49,10 @@ describe('a server that serves', () => {
 test('NOT_SERVING until every worker has every model, warm; then SERVING', async () => {
   const workers = 2;
   // Takes long enough to warm up for callers to find the door closed.
-  const folder = await modelFolder({ slow: slowLinear([1], 0, 10_000), fast: linear([1], 0) });
+  const folder = await modelFolder({
+    slow: [slowLinear([1], 0, 30_000), 'batching: { enabled: false }'],
+    fast: linear([1], 0),
+  });
   const port = await freePort();
   const httpPort = await freePort();
   const { log } = testLog();

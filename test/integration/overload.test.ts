@@ -62,7 +62,7 @@ test('what can not be answered within the budget is refused, under load only', a
   const folder = await modelFolder({
     slow: slow(),
     // Busy for as long as the flood takes to come in.
-    busy: [slowLinear([1], 0, 60_000), 'batching: { enabled: false }'],
+    busy: [slowLinear([1], 0, 30_000), 'batching: { enabled: false }'],
   });
   server = await TestServer.start(folder, ['batching.latency_budget_ms=20', 'batching.max_rows=1', 'workers.count=1']);
   const first = server.client.score('busy', [0]);
@@ -86,11 +86,10 @@ test('a budget that no run can hold refuses nobody who comes alone', async () =>
 });
 
 test('more calls than the server holds', async () => {
-  const folder = await modelFolder({ slow: [slowLinear([1], 0, 40_000), 'batching: { enabled: false }'] });
+  const folder = await modelFolder({ slow: [slowLinear([1], 0, 20_000), 'batching: { enabled: false }'] });
   server = await TestServer.start(folder, ['limits.max_in_flight=4', 'workers.count=1']);
   const held = Array.from({ length: 4 }, () => server.client.score('slow', [0]));
   await eventually(async () => (await server.metric('scorewire_calls_in_flight')) === 4);
-  // One connection has at most as many streams: another caller comes with another one.
   const other = server.connect();
   const failure = await failureOf(other.score('slow', [0]));
   expect(failure).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'TOO_MANY_CALLS' });
@@ -102,8 +101,11 @@ test('more calls than the server holds', async () => {
 
 test('one connection with more calls than it may have streams: all are answered', async () => {
   const folder = await modelFolder({ slow: linear([1], 0) });
-  server = await TestServer.start(folder, ['limits.max_in_flight=4', 'workers.count=1']);
-  const { answered } = await flood('slow', 100);
+  server = await TestServer.start(folder, ['limits.max_streams_per_connection=4', 'workers.count=1']);
+  // After the first call the client knows the limit, and keeps the others back by itself.
+  expect((await server.client.score('slow', [0])).score).toBe(0.5);
+  const { answered, refusals } = await flood('slow', 100);
+  expect(refusals).toEqual([]);
   expect(answered).toBe(100);
   await recovered();
 });

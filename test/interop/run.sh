@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Clients that we did not write (Python's grpcio and h2, grpcurl, ghz, openssl, curl's own way of reading Prometheus),
-# and clients that mean harm, against real servers of this checkout. Needs `npm ci`, Python 3.11 and Go; fetches the rest
-# once, into a cache outside the tree.
+# Clients that we did not write (Python's grpcio and h2, grpcurl, ghz, Prometheus' parser), and clients that mean harm,
+# against real servers of this checkout. Needs `npm ci`, Python 3.11, Go and openssl; fetches the rest once, into a cache
+# outside the tree.
 #
 #   test/interop/run.sh              everything; one line a check, `N passed, N failed` at the end
 #   test/interop/run.sh --prepare    only fetches
@@ -47,12 +47,12 @@ prepare_go() {
 }
 
 mkdir -p "$cache"
+# Two runs at once must not fetch into each other. Not every system has flock.
 exec 9>"$cache/lock"
-flock 9
+flock 9 2>/dev/null || true
 prepare_python
 prepare_go "$GRPCURL"
 prepare_go "$GHZ"
-flock -u 9
 exec 9>&-
 [[ ${1:-} == --prepare ]] && exit
 

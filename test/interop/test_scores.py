@@ -12,8 +12,7 @@ from support.examples import EXAMPLE_MODELS
 from support.status import failure_of
 
 IN_FLIGHT = 64
-# In a row, of one call.
-REFUSALS = 50
+PATIENCE_SECONDS = 40
 FORMS = [(name, form) for name, example in EXAMPLE_MODELS.items() for form in example.forms]
 
 
@@ -27,7 +26,8 @@ def score_all(address: str, requests: list, in_flight: int = IN_FLIGHT) -> list:
 
             async def one(request):
                 async with slots:
-                    for _ in range(REFUSALS):
+                    end = time.monotonic() + PATIENCE_SECONDS
+                    while time.monotonic() < end:
                         try:
                             return await stub.Score(request, timeout=20)
                         except grpc.RpcError as error:
@@ -35,7 +35,7 @@ def score_all(address: str, requests: list, in_flight: int = IN_FLIGHT) -> list:
                             if failure.code != grpc.StatusCode.RESOURCE_EXHAUSTED:
                                 raise
                             await asyncio.sleep(failure.retry_ms / 1000)
-                    raise AssertionError(f"refused {REFUSALS} times: {failure.message}")
+                    raise AssertionError(f"refused for {PATIENCE_SECONDS} s: {failure.message}")
 
             return await asyncio.gather(*(one(request) for request in requests))
 

@@ -1,6 +1,9 @@
 // A clock that stands still until a test moves it, and turns of the event loop that end when a test says so.
 import type { Clock } from '../../src/batching/clock.ts';
 
+/** A timer moves time by so much at least: no clock stands still while one waits. */
+const LEAST_MS = 1e-6;
+
 type Timer = { dueMs: number; callback: () => void };
 
 export class FakeClock implements Clock {
@@ -21,7 +24,7 @@ export class FakeClock implements Clock {
   }
 
   after(ms: number, callback: () => void): () => void {
-    const timer = { dueMs: this.#nowMs + ms, callback };
+    const timer = { dueMs: this.#nowMs + Math.max(ms, LEAST_MS), callback };
     this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);

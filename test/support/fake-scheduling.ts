@@ -112,8 +112,9 @@ export class FakeScheduling implements SchedulerObserver {
     return (this.models[session - 1] as ScheduledModel).cost.predictMs(rows);
   }
 
-  /** Lets the run under way take the time that was predicted, and end well; then ends the turn. */
+  /** Ends the turn; lets the run under way take the time that was predicted, and end well; ends the turn again. */
   async finish(worker = this.worker): Promise<FakeRun> {
+    await this.endTurn();
     const run = this.run(worker);
     const ms = this.costMs(run.request.session, run.rows.length);
     await this.clock.advance(ms);

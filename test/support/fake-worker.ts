@@ -50,6 +50,8 @@ export class FakeWorker implements BatchRunner {
   current: FakeRun | undefined;
   /** Every run that the worker ever got, in order. */
   readonly runs: FakeRun[] = [];
+  /** Called when a run starts. What it throws, the scheduler takes for a fault of the run. */
+  started: ((run: FakeRun, worker: FakeWorker) => void) | undefined;
 
   constructor(id = 1) {
     this.id = id;
@@ -71,6 +73,7 @@ export class FakeWorker implements BatchRunner {
         },
       );
       this.runs.push(this.current);
+      this.started?.(this.current, this);
     });
   }
 

@@ -111,6 +111,7 @@ describe('for any queue', () => {
     dueInMs: fc.array(fc.oneof({ weight: 4, arbitrary: fc.integer({ min: -5, max: 80 }) }, fc.constant(NEVER)), {
       minLength: 1,
       maxLength: 40,
+      size: 'max',
     }),
     maxRows: fc.integer({ min: 1, max: 48 }),
     kneeRows: fc.integer({ min: 1, max: 48 }),

@@ -261,7 +261,7 @@ test('does what a plain list would do', () => {
     fc.record({ kind: fc.constant('time' as const), ms: fc.integer({ min: 1, max: 3 }) }),
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
       const queue = new RowQueue(ROOM);
       const model = new ModelQueue();
       let nowMs = 0;
