@@ -149,7 +149,8 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         health.setAll(false);
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
-        const answered = await closeGrpcServer(grpc, settings.drain.timeoutMs, () => {
+        const idle = () => admission.empty();
+        const answered = await closeGrpcServer(grpc, idle, settings.drain.timeoutMs, () => {
           admission.drain();
           (engine as Engine).scheduler.giveUp(
             () => new ScorewireError('unavailable', 'DRAINING', 'the server shut down before this row was answered'),

@@ -27,9 +27,15 @@ export async function callHints(
   const [example] = examples;
   if (example === undefined) return [];
   const secure = tls.cert !== undefined;
-  const grpcurl = secure ? `grpcurl -cacert ${quote(tls.cert as string)}` : 'grpcurl -plaintext';
+  // Whoever must show a certificate has one; the server can't know where.
+  const mutual = tls.clientCa !== undefined;
+  const grpcurl = secure
+    ? `grpcurl -cacert ${quote(tls.cert as string)}${mutual ? ' -cert CLIENT.pem -key CLIENT-KEY.pem' : ''}`
+    : 'grpcurl -plaintext';
   const message = JSON.stringify({ model: example.name, row: toMessage(example.row) });
-  const flags = secure ? ` --ca ${quote(tls.cert as string)}` : '';
+  const flags = secure
+    ? ` --ca ${quote(tls.cert as string)}${mutual ? ' --cert CLIENT.pem --key CLIENT-KEY.pem' : ''}`
+    : '';
   return [
     `try: npx scorewire score ${example.name} --address ${address}${flags} --row ${quote(JSON.stringify(toJson(example.row)))}`,
     `try: ${grpcurl} -d ${quote(message)} ${address} scorewire.v1.ScoringService/Score`,

@@ -24,6 +24,8 @@ export function connectTo(flags: ConnectionFlags): Client {
     const path = flags[flag];
     if (path !== undefined) requireFile(`--${flag}`, path);
   }
+  // grpc-js sets the server's name from the address, and Node warns where that is a number: nothing a caller can change.
+  process.noDeprecation = true;
   try {
     return connect(flags.address, flags);
   } catch (error) {

@@ -1,6 +1,7 @@
 // The gRPC port: services added, bound, drained.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import {
   logVerbosity,
   Server,
@@ -86,25 +87,31 @@ function readPem(setting: string, path: string): Buffer {
 /** Milliseconds that the last statuses get to leave before their connections are cut. */
 const FLUSH_MS = 50;
 
+/** Milliseconds that clients get to close connections on which nothing is under way any more. */
+const LINGER_MS = 200;
+
 /**
- * Takes no new calls and ends connections when their calls are done. After `timeoutMs` `giveUp` is called, to answer what
- * is left, and then connections are cut. Returns whether all calls ended by themselves.
+ * Takes no new calls and ends connections when their calls are done; one that its client keeps open though `idle` says
+ * that nothing is under way is cut. After `timeoutMs` `giveUp` is called, to answer what is left, and then all are cut.
+ * Returns whether all calls ended by themselves.
  */
-export async function closeGrpcServer(server: Server, timeoutMs: number, giveUp: () => void): Promise<boolean> {
-  return new Promise((resolve) => {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      giveUp();
-      setTimeout(() => {
-        server.forceShutdown();
-        // Not when grpc-js says that it is done: a peer that doesn't read keeps its connection half open, and that waiting.
-        resolve(false);
-      }, FLUSH_MS);
-    }, timeoutMs);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve(!late);
-    });
-  });
+export async function closeGrpcServer(
+  server: Server,
+  idle: () => Promise<void>,
+  timeoutMs: number,
+  giveUp: () => void,
+): Promise<boolean> {
+  const timers = new AbortController();
+  const after = <T>(ms: number, value: T): Promise<T> => setTimeout(ms, value, { signal: timers.signal });
+  const closed = new Promise<'closed'>((resolve) => server.tryShutdown(() => resolve('closed')));
+  const left = idle().then(() => after(LINGER_MS, 'left' as const));
+  const outcome = await Promise.race([closed, left, after(timeoutMs, 'late' as const)]);
+  if (outcome === 'late') {
+    giveUp();
+    await after(FLUSH_MS, undefined);
+  }
+  timers.abort();
+  // Not waited for: a peer that doesn't read keeps its connection half open.
+  if (outcome !== 'closed') server.forceShutdown();
+  return outcome !== 'late';
 }
