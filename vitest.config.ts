@@ -6,6 +6,8 @@ export default defineConfig({
     exclude: ['test/interop/**'],
     // Processes, because onnxruntime can be loaded only once in a thread and must not be unloaded.
     pool: 'forks',
+    // By default a machine of two cores gets one.
+    maxWorkers: 2,
     testTimeout: 30_000,
   },
 });

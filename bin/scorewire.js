@@ -4,6 +4,7 @@
 // Plain JavaScript that an old Node can read, since telling it so is this file's work.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import module from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -28,6 +29,8 @@ if (!modern) {
 // A flag that somebody chose wins.
 const missing = flags.filter((flag) => !process.execArgv.some((given) => given.startsWith(flag.split('=')[0])));
 if (modern && missing.length === 0) {
+  // Halves the time to start, from the second start on.
+  module.enableCompileCache();
   await import(`file://${main}`);
 } else {
   const args = [...process.execArgv, ...missing, main, ...process.argv.slice(2)];

@@ -13,7 +13,14 @@ const program = new Command('scorewire')
   .description('Scores tabular ONNX models over gRPC in under 10 ms.')
   .version(VERSION)
   .showHelpAfterError('(add --help for what there is)')
-  .configureHelp({ showGlobalOptions: true });
+  .configureHelp({ showGlobalOptions: true })
+  .hook('preAction', (_program, command) => {
+    // `scorewire models | head`: whoever read has enough. A server goes on without readers of its log.
+    if (command.name() === 'serve') return;
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit();
+    });
+  });
 addServe(program);
 addScore(program);
 addModels(program);

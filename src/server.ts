@@ -129,7 +129,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
             log.warn({ err: error }, 'a metric could not be read'),
           ),
           ready: () => ({ ready: state === 'SERVING', reason: state }),
-          status: () => snapshot(state, address, admission, engine, metrics, recent),
+          status: () => snapshot(state, address, admission, engine, recent),
         },
       );
     }
@@ -191,10 +191,8 @@ function snapshot(
   grpcAddress: string,
   admission: Admission,
   engine: Engine | undefined,
-  metrics: Metrics,
   recent: ReadonlyMap<string, Recent>,
 ): StatusSnapshot {
-  const restarts = metrics.workerRestarts.cell().value;
   return {
     version: VERSION,
     uptimeSeconds: process.uptime(),
@@ -220,7 +218,6 @@ function snapshot(
     workers: [...(engine?.pool.workers ?? [])].map((worker) => ({
       id: worker.id,
       state: worker.busy ? 'busy' : 'idle',
-      restarts,
     })),
   };
 }

@@ -43,8 +43,7 @@ export function closeBatch(input: CloseInput): CloseDecision {
     // Fewer rows take less, so every row before this one stays in time as well.
     while (rows > i + 1 && takesMs > slackMs) takesMs = predictMs(--rows);
   }
-  const full = rows < limit || limit === most;
-  if (input.maxDelayMs > 0 && !full) {
+  if (input.maxDelayMs > 0 && limit < most) {
     const waitMs = Math.min(input.oldestMs + input.maxDelayMs - nowMs, soonestMs - predictMs(rows + 1));
     if (waitMs > 0) return { rows: 0, waitMs };
   }

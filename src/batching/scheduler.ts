@@ -183,7 +183,7 @@ export class Scheduler {
 
   /** Milliseconds until a worker is done with the batch that it has; only batches of `own` count, where that is given. */
   #freeInMs(nowMs: number, own?: Lane): number {
-    if (this.#idle.length > 0) return 0;
+    if (this.#idle.length > 0 || this.#busy.size === 0) return 0;
     let leastMs = Number.POSITIVE_INFINITY;
     for (const { lane, doneMs } of this.#busy.values()) {
       leastMs = Math.min(leastMs, own === undefined || lane === own ? doneMs - nowMs : 0);
@@ -191,21 +191,20 @@ export class Scheduler {
     return Math.max(0, leastMs);
   }
 
-  /**
-   * Milliseconds of work from the next batch of the model to the answer of a row that comes now, if the queue is worked
-   * off in the best batches, at the model's fair share of the workers.
-   */
+  /** Milliseconds of work from the next batch to the answer of a row that comes now, worked off in the best batches. */
   #queuedMs(lane: Lane): number {
-    const { model, queue } = lane;
-    const rows = queue.length + 1;
-    const best = bestRows(lane);
-    let contenders = 0;
-    for (const other of this.#lanes.values()) if (other === lane || other.queue.length > 0) contenders++;
-    const share = Math.max(contenders, this.#workers.size) / this.#workers.size;
+    const batchMs = lane.model.cost.predictMs(bestRows(lane));
+    const ownMs = Math.ceil((lane.queue.length + 1) / bestRows(lane)) * batchMs;
+    // Other models come in between: by their fair share no longer than this one, and no longer than they have work.
+    let othersMs = 0;
+    for (const other of this.#lanes.values()) {
+      if (other === lane || other.queue.length === 0) continue;
+      const best = bestRows(other);
+      const otherMs = Math.ceil(other.queue.length / best) * other.model.cost.predictMs(best);
+      othersMs += Math.min(ownMs, otherMs);
+    }
     // The batches in front of the row run on all workers at once; its own comes last.
-    const ahead = Math.ceil(rows / best) - 1;
-    const batchMs = model.cost.predictMs(best);
-    return (ahead * batchMs * contenders) / this.#workers.size + batchMs * share;
+    return (ownMs - batchMs + othersMs) / this.#workers.size + batchMs;
   }
 
   /**

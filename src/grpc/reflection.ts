@@ -1,32 +1,109 @@
-// grpc.reflection v1 and v1alpha, over the descriptors of proto/.
+// grpc.reflection v1 and v1alpha: clients that have no files of ours ask here for what they may call.
+import { type Server, type ServerDuplexStream, type ServiceDefinition, status as Status } from '@grpc/grpc-js';
+import {
+  ServerReflectionService as ReflectionV1,
+  type ServerReflectionRequest,
+  type ServerReflectionResponse,
+} from '../gen/grpc/reflection/v1/reflection.ts';
+import { ServerReflectionService as ReflectionV1Alpha } from '../gen/grpc/reflection/v1alpha/reflection.ts';
+import { type ProtoFile, protoFiles } from './descriptors.ts';
+import { Malformed, tolerant } from './unary.ts';
 
-import { BinaryReader } from '@bufbuild/protobuf/wire';
-import type { Server } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
-import { descriptorSet } from '../gen/descriptors.ts';
+/** The part of an answer that depends on the question. */
+export type ReflectionAnswer = NonNullable<ServerReflectionResponse['messageResponse']>;
 
-type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
+type ReflectionStream = ServerDuplexStream<ServerReflectionRequest | Malformed, ServerReflectionResponse>;
 
-/**
- * proto-loader's own descriptors lose the well-known types, so the library gets raw FileDescriptorProtos in the form
- * that proto-loader would give it.
- */
+const REFLECTION_SERVICES = ['grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection'];
+
+/** Lists `services` and reflection itself; answers for all of proto/. */
 export function addReflection(server: Server, services: readonly string[]): void {
-  const fileDescriptorProtos = splitSet(Buffer.from(descriptorSet, 'base64'));
-  const type = { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos };
-  new ReflectionService({ 'scorewire.all': type } as unknown as PackageDefinition, {
-    services: [...services],
-  }).addToServer(server);
+  const reflection = new Reflection(protoFiles, [...services, ...REFLECTION_SERVICES]);
+  const serverReflectionInfo = (stream: ReflectionStream) => serve(stream, reflection);
+  // The versions differ in nothing but their package.
+  for (const method of [ReflectionV1.serverReflectionInfo, ReflectionV1Alpha.serverReflectionInfo]) {
+    server.addService({ serverReflectionInfo: tolerant(method) } as ServiceDefinition, { serverReflectionInfo });
+  }
 }
 
-/** The files of a FileDescriptorSet, each as its bytes. */
-function splitSet(bytes: Uint8Array): Buffer[] {
-  const reader = new BinaryReader(bytes);
-  const files: Buffer[] = [];
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field === 1) files.push(Buffer.from(reader.bytes()));
-    else reader.skip(wireType, field);
+/** What is known of `files`, ready to be asked for. */
+export class Reflection {
+  readonly #services: ReflectionAnswer;
+  readonly #byName = new Map<string, ReflectionAnswer>();
+  readonly #bySymbol = new Map<string, ReflectionAnswer>();
+  readonly #messages = new Set<string>();
+
+  constructor(files: readonly ProtoFile[], services: readonly string[]) {
+    const sorted = [...new Set(services)].sort();
+    this.#services = { $case: 'listServicesResponse', value: { service: sorted.map((name) => ({ name })) } };
+    const filesByName = new Map(files.map((file) => [file.name, file]));
+    for (const file of files) {
+      const fileDescriptorProto = withImports(file, filesByName).map(({ bytes }) => bytes);
+      const answer: ReflectionAnswer = { $case: 'fileDescriptorResponse', value: { fileDescriptorProto } };
+      this.#byName.set(file.name, answer);
+      for (const symbol of file.symbols) this.#bySymbol.set(symbol, answer);
+      for (const { name } of file.messages) this.#messages.add(name);
+    }
   }
-  return files;
+
+  answer(question: ServerReflectionRequest['messageRequest']): ReflectionAnswer {
+    switch (question?.$case) {
+      case 'listServices':
+        return this.#services;
+      case 'fileByFilename':
+        return this.#byName.get(question.value) ?? failure(Status.NOT_FOUND, 'no such file');
+      case 'fileContainingSymbol':
+        return this.#bySymbol.get(question.value) ?? failure(Status.NOT_FOUND, 'no such symbol');
+      case 'fileContainingExtension':
+        // proto3 has them for options only, and proto/ has no options of its own.
+        return failure(Status.NOT_FOUND, 'no such extension');
+      case 'allExtensionNumbersOfType':
+        return this.#messages.has(question.value)
+          ? {
+              $case: 'allExtensionNumbersResponse',
+              value: { baseTypeName: question.value, extensionNumber: [] },
+            }
+          : failure(Status.NOT_FOUND, 'no such message');
+      default:
+        return failure(Status.INVALID_ARGUMENT, 'the request asks for nothing that is known here');
+    }
+  }
+}
+
+/** Answers one by one, and reads no further while the client doesn't take what it asked for. */
+function serve(stream: ReflectionStream, reflection: Reflection): void {
+  stream.on('data', (request: ServerReflectionRequest | Malformed) => {
+    // Ended after an earlier request: those that were read already are owed no answer.
+    if (stream.writableEnded) return;
+    if (request instanceof Malformed) {
+      stream.emit('error', {
+        code: Status.INVALID_ARGUMENT,
+        details: 'the request is not a well-formed ServerReflectionRequest',
+      });
+      return;
+    }
+    const messageResponse = reflection.answer(request.messageRequest);
+    if (!stream.write({ validHost: request.host, originalRequest: request, messageResponse })) stream.pause();
+  });
+  stream.on('drain', () => stream.resume());
+  stream.on('end', () => {
+    if (!stream.writableEnded) stream.end();
+  });
+}
+
+/** The file first, then each that it imports, directly or not, once. */
+function withImports(file: ProtoFile, filesByName: ReadonlyMap<string, ProtoFile>): ProtoFile[] {
+  const found = new Set([file]);
+  // A set's iteration gets to what is added on the way.
+  for (const { imports } of found) {
+    for (const name of imports) {
+      const imported = filesByName.get(name);
+      if (imported !== undefined) found.add(imported);
+    }
+  }
+  return [...found];
+}
+
+function failure(errorCode: number, errorMessage: string): ReflectionAnswer {
+  return { $case: 'errorResponse', value: { errorCode, errorMessage } };
 }

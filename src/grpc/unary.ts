@@ -4,6 +4,7 @@ import { ScorewireError } from '../errors.ts';
 import { type CallCells, callCells, type Metrics } from '../telemetry/metrics.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import { codeName, type FaultLog, toScorewireError, toStatus } from './status.ts';
+import { wellFormed } from './well-formed.ts';
 
 /** What a handler may know of its call. */
 export type CallContext = {
@@ -40,15 +41,17 @@ export class Malformed {
 
 /**
  * The method with a decoder that doesn't throw: grpc-js would call the caller's broken bytes INTERNAL, and this is
- * where they can still become INVALID_ARGUMENT.
+ * where they can still become INVALID_ARGUMENT. ts-proto alone would also take half of a message for all of it.
  */
 export function tolerant<Request, Response>(
   method: MethodDefinition<Request, Response>,
 ): MethodDefinition<Request | Malformed, Response> {
+  const check = wellFormed(method.path);
   return {
     ...method,
     requestDeserialize: (bytes) => {
       try {
+        check(bytes);
         return method.requestDeserialize(bytes);
       } catch (cause) {
         return new Malformed(cause);

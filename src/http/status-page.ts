@@ -17,7 +17,7 @@ export type ModelStatus = {
   p99Ms?: number;
 };
 
-export type WorkerStatus = { id: number; state: string; restarts: number };
+export type WorkerStatus = { id: number; state: string };
 
 export type StatusSnapshot = {
   /** Of the server. */
@@ -77,8 +77,8 @@ ${table(
 )}
 <h2>Workers</h2>
 ${table(
-  ['worker', 'state', '#restarts'],
-  workers.map(({ id, state, restarts }) => [String(id), stateText(state), String(restarts)]),
+  ['worker', 'state'],
+  workers.map(({ id, state }) => [String(id), stateText(state)]),
   'There is no worker.',
 )}
 </body>

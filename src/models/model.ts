@@ -74,7 +74,7 @@ export type Golden = {
   tolerance: number;
 };
 
-/** Where onnxruntime gets the graph from: the file itself, or edited bytes where ZipMap had to be taken out. */
+/** Where onnxruntime gets the graph from: bytes in memory, or the file itself where the weights lie in data files. */
 export type ModelSource =
   | { kind: 'file'; path: string }
   /** `externalDataDir` is where the graph's data files lie, for session options. */

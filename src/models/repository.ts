@@ -95,13 +95,19 @@ async function readVersion(
     maxDelayMs: manifest.maxDelayMs,
     latencyBudgetMs: manifest.latencyBudgetMs,
     golden: await findGolden(directory, manifest),
-    source: sourceOf(bytes, graph, path),
+    source: sourceOf(bytes, graph, path, dataFiles.length > 0),
   };
 }
 
-function sourceOf(bytes: Uint8Array, graph: OnnxGraph, path: string): ModelSource {
-  if (!graph.nodes.some(isZipMap)) return { kind: 'file', path: resolve(path) };
-  return { kind: 'bytes', bytes: withoutZipMap(bytes), externalDataDir: resolve(dirname(path)) };
+/**
+ * The bytes that were digested, so that a worker which starts later gets the same model, whatever became of the file.
+ * Models with data files are read by onnxruntime itself, unless their graph had to be edited: they may be larger than
+ * memory.
+ */
+function sourceOf(bytes: Uint8Array, graph: OnnxGraph, path: string, hasDataFiles: boolean): ModelSource {
+  const edited = graph.nodes.some(isZipMap);
+  if (hasDataFiles && !edited) return { kind: 'file', path: resolve(path) };
+  return { kind: 'bytes', bytes: edited ? withoutZipMap(bytes) : bytes, externalDataDir: resolve(dirname(path)) };
 }
 
 async function readModelFile(path: string, directory: string): Promise<Uint8Array> {

@@ -90,12 +90,16 @@ function wantedOutputs(model: ServedModel, asked: readonly string[]): readonly s
       },
     );
   }
-  asked.forEach((name, index) => {
+  for (const [index, name] of asked.entries()) {
     if (!spec.outputs.some((output) => output.name === name)) {
       const known = spec.outputs.map((output) => output.name).join(', ');
       throw invalidField(`output_names[${index}]`, `expected one of ${known}, found "${name.slice(0, 100)}"`);
     }
-  });
+    // A list that must repeat itself is no request: half a million names would hold all other callers up.
+    if (index === spec.outputs.length) {
+      throw invalidField('output_names', `expected at most ${spec.outputs.length} names, found ${asked.length}`);
+    }
+  }
   return [...new Set([...scoreOutputs, ...asked])];
 }
 

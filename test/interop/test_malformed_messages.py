@@ -203,7 +203,6 @@ def test_what_is_no_message(send, still_right, case):
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 def test_random_bytes_to_reflection(send, still_right, version):
-    """A library answers here; its code for bytes that it can't read is its own."""
     chance = random.Random(f"{SEED} {version}")
     good = reflection_pb2.ServerReflectionRequest(
         file_containing_symbol="scorewire.v1.ScoreRequest"
@@ -212,7 +211,7 @@ def test_random_bytes_to_reflection(send, still_right, version):
         data = bytearray(chance.randbytes(chance.randint(1, 60)) if n % 2 else good)
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         outcome = send(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo", bytes(data), True, True)
-        assert outcome.code in ALLOWED | {grpc.StatusCode.INTERNAL}
+        assert outcome.code in ALLOWED
         if outcome.answer is not None:
             reflection_pb2.ServerReflectionResponse.FromString(outcome.answer)
 

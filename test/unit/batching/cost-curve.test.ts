@@ -188,6 +188,23 @@ describe('correction', () => {
     expect(ratio(cost.runUs(8), 180)).toBeLessThan(1.01);
   });
 
+  it('of a size in between moves the two sizes beside it, the nearer one further, and the others only with the whole', () => {
+    const moved = (rows: number): number[] => {
+      const cost = curve((size) => 100 * size);
+      observe(cost, rows, 200 * rows);
+      return [2, 4, 8, 16].map((size) => cost.runUs(size) / size / (cost.runUs(64) / 64));
+    };
+    const [before, low, high, after] = moved(6) as [number, number, number, number];
+    expect([before, after]).toEqual([expect.closeTo(1, 9), expect.closeTo(1, 9)]);
+    expect(low).toBeGreaterThan(1.01);
+    expect(high).toBeCloseTo(low, 9);
+    // Just as far as an observation at one of them would.
+    expect(low).toBeCloseTo(moved(8)[2] as number, 9);
+    const [, nearer, further] = moved(5) as [number, number, number, number];
+    expect(nearer).toBeGreaterThan(further);
+    expect(further).toBeGreaterThan(1.001);
+  });
+
   it('leaves 0, where a measurement said so', () => {
     const cost = new CostCurve([1, 2], [0, 0], 0);
     for (let i = 0; i < 300; i++) observe(cost, 1, 1000);

@@ -241,6 +241,9 @@ describe('a worker that goes away', () => {
     await s.endTurn();
     expect(s.worker.runs.length).toBe(1);
     expect(s.scheduler.idleWorkers).toBe(0);
+    // Nor is that a reason to refuse anybody.
+    expect(s.refusal()).toBeUndefined();
+    expect(s.refusal(1, { deadlineMs: 100 })).toBeUndefined();
   });
 });
 

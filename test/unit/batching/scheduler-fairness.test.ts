@@ -57,6 +57,22 @@ describe('a cheap model beside a dear one', () => {
     expect(msOf[1]).toBeGreaterThan(1900);
   });
 
+  it('keeps half of it also if the dear one’s rows come one by one, each after the answer to the last', async () => {
+    const s = cheapAndDear();
+    const msOf = [0, 0];
+    const next = (): unknown => s.submit(DEAR, { answered: next });
+    next();
+    while (s.clock.nowMs() < 2000) {
+      while (s.scheduler.queueDepth(CHEAP) < 128) s.submit(CHEAP);
+      const startMs = s.clock.nowMs();
+      const run = await s.finish();
+      const index = run.request.session - 1;
+      msOf[index] = (msOf[index] as number) + s.clock.nowMs() - startMs;
+    }
+    expect(msOf[0]).toBeGreaterThan(950);
+    expect(msOf[1]).toBeGreaterThan(950);
+  });
+
   it('does not starve the dear one', async () => {
     const s = cheapAndDear();
     // The cheap one always has work.

@@ -43,10 +43,11 @@ async function simulate(s: FakeScheduling, sources: readonly Source[], ms: numbe
     const arrivalMs = Math.min(...nextMs);
     const atMs = Math.min(arrivalMs, end?.atMs ?? Number.POSITIVE_INFINITY);
     if (atMs > ms) return outcomes;
-    await s.clock.advance(atMs - s.clock.nowMs());
+    s.clock.skip(atMs - s.clock.nowMs());
     if (worker !== undefined && end?.atMs === atMs) {
       ends.delete(worker);
       s.run(worker).finish(end.runUs);
+      await s.endTurn();
     } else {
       const index = nextMs.indexOf(arrivalMs);
       const { session, rate, dueInMs, hard } = sources[index] as Source;
@@ -64,8 +65,8 @@ async function simulate(s: FakeScheduling, sources: readonly Source[], ms: numbe
         },
       });
       if (refused !== undefined) outcome.refused++;
+      if (s.scheduler.idleWorkers > 0) await s.endTurn();
     }
-    await s.endTurn();
   }
 }
 
@@ -116,4 +117,20 @@ it('a model that is overloaded neither sheds nor slows a cheap one beside it by 
   expect(cheap.worstMs).toBeLessThan(22 + 1);
   // The dear one has nearly all of the worker, which is 50 rows a second, and is asked for 150.
   expect(dear.inTime).toBeGreaterThan(0.8 * 50 * 8);
+});
+
+it('a model beside many small ones is not refused for them while there is room for all', async () => {
+  const s = new FakeScheduling();
+  s.addModel({ name: 'large', runUs: (rows) => 1050 * rows });
+  const small = Array.from({ length: 10 }, () => s.addModel({ runUs: (rows) => 20 + rows }).session);
+  const [large, ...others] = await simulate(
+    s,
+    [
+      { session: 1, rate: 0.7 / 1.05, dueInMs: 10, hard: true },
+      ...small.map((session) => ({ session, rate: 0.2, dueInMs: 10, hard: true })),
+    ],
+    1500,
+  );
+  expect((large as Outcome).refused / (large as Outcome).offered).toBeLessThan(0.02);
+  for (const outcome of others) expect(outcome.inTime).toBe(outcome.offered);
 });

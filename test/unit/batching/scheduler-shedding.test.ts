@@ -118,6 +118,20 @@ describe('under load', () => {
     expect(s.refusal(1, { deadlineMs: 5 + 30.1 })).toBeUndefined();
   });
 
+  it('a worker that was taken away is not waited for', async () => {
+    const s = await busy({}, 2);
+    const [first] = s.workers;
+    await s.clock.advance(5);
+    s.run(first).finish(11_000);
+    s.submit();
+    await s.endTurn();
+    s.scheduler.removeWorker(s.worker);
+    s.submit();
+    // The worker that stays has 11 ms left.
+    expect(s.refusal(1, { deadlineMs: 5 + 34.9 })).toBeDefined();
+    expect(s.refusal(1, { deadlineMs: 5 + 35.1 })).toBeUndefined();
+  });
+
   it('a run that takes longer than was thought counts as done', async () => {
     const s = await busy();
     s.submit();
@@ -150,14 +164,26 @@ describe('under load', () => {
     expect(s.refusal(1, { deadlineMs: 11 + 3 * 14 + 0.01 })).toBeUndefined();
   });
 
-  it('other models with work take their share', async () => {
+  it('other models take as long as they have work', async () => {
     const s = await busy();
-    s.addModel();
+    s.addModel({ runUs: () => 1000 });
     s.submit(1);
     s.submit(2);
-    // Free in 11 ms; a batch of 12 ms with half a worker; and one in reserve.
-    expect(s.refusal(1, { deadlineMs: 46.99 })).toBeDefined();
-    expect(s.refusal(1, { deadlineMs: 47.01 })).toBeUndefined();
+    // Free in 11 ms; 1 ms for the other model, 12 for its own batch, and one more in reserve.
+    expect(s.refusal(1, { deadlineMs: 35.99 })).toBeDefined();
+    expect(s.refusal(1, { deadlineMs: 36.01 })).toBeUndefined();
+  });
+
+  it('each of them no longer than its fair share: as long as the model itself', async () => {
+    const s = await busy();
+    s.addModel({ maxRows: 1, runUs: () => 7000 });
+    s.addModel({ maxRows: 1, runUs: () => 5000 });
+    s.submit(1);
+    s.submitAll(50, 2);
+    s.submitAll(2, 3);
+    // Free in 11 ms; 12 ms for the first other model, 10 for the second, 12 for its own batch, and one more in reserve.
+    expect(s.refusal(1, { deadlineMs: 56.99 })).toBeDefined();
+    expect(s.refusal(1, { deadlineMs: 57.01 })).toBeUndefined();
   });
 
   it('other models without work take none', async () => {

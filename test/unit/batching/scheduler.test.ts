@@ -391,17 +391,20 @@ describe('a configured delay', () => {
 
   it('of several models ends for each in its own time', async () => {
     const s = new FakeScheduling();
-    s.addModel({ maxDelayMs: 9 });
-    s.addModel({ maxDelayMs: 4 });
-    s.submit(1);
-    s.submit(2);
+    for (const maxDelayMs of [9, 4, 7]) s.addModel({ maxDelayMs });
+    for (const session of [1, 2, 3]) s.submit(session);
     await s.endTurn();
-    expect(s.clock.nextTimerMs).toBe(4);
-    await s.clock.advance(4);
-    expect(s.run().request.session).toBe(2);
-    await s.finish();
-    await s.clock.advance(9 - s.clock.nowMs());
-    expect(s.run().request.session).toBe(1);
+    for (const [session, endMs] of [
+      [2, 4],
+      [3, 7],
+      [1, 9],
+    ]) {
+      expect(s.clock.nextTimerMs).toBe(endMs);
+      await s.clock.advance((endMs as number) - s.clock.nowMs());
+      expect(s.run().request.session).toBe(session);
+      await s.finish();
+    }
+    expect(s.clock.nextTimerMs).toBeUndefined();
   });
 
   it('rows that die meanwhile leave without a run', async () => {

@@ -110,8 +110,6 @@ test('open loop: a stall of the server is in the latency of every call that it d
   const flow = await load(port, flowPlan({ shape: { kind: 'open', arrivals, maxInFlight: 100 } }));
   expect(flow.answers.count).toBe(30);
   expect(flow.answers.maxUs).toBeGreaterThan(140_000);
-  // The calls behind the first one waited for it: about 140, 130, 120 ... ms.
-  expect(flow.answers.p50Us).toBeGreaterThan(5_000);
   expect(flow.heldBack).toBeGreaterThan(5);
 });
 

@@ -20,7 +20,7 @@ function page(status: Partial<StatusSnapshot>): string {
     grpcAddress: '127.0.0.1:8001',
     inFlightCalls: 5,
     models: [model],
-    workers: [{ id: 0, state: 'BUSY', restarts: 2 }],
+    workers: [{ id: 0, state: 'BUSY' }],
     ...status,
   });
 }
@@ -53,7 +53,7 @@ describe('the status page', () => {
     const html = page({ models: [model, failed] });
     expect(row(html, 'churn')).toEqual(['churn', '3', 'live', 'READY', '12', '1234.6', '0.75', '4']);
     expect(row(html, 'price')).toEqual(['price', '1', '', 'FAILED no such op', '0', '0.0', '', '']);
-    expect(row(html, '0')).toEqual(['0', 'BUSY', '2']);
+    expect(row(html, '0')).toEqual(['0', 'BUSY']);
   });
 
   it('says so when there is nothing', () => {
@@ -69,7 +69,7 @@ describe('the status page', () => {
       state: evil,
       grpcAddress: evil,
       models: [{ ...model, name: evil, version: evil, state: evil, reason: evil }],
-      workers: [{ id: 0, state: evil, restarts: 0 }],
+      workers: [{ id: 0, state: evil }],
     });
     expect(html).not.toContain('<script');
     expect(html.match(/&lt;script&gt;alert\(&quot;1&quot; &amp; &#39;2&#39;\)&lt;\/script&gt;/g)).toHaveLength(9);

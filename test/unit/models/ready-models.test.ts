@@ -1,6 +1,5 @@
 // The models that other tests build on give what their descriptions say.
 
-import { performance } from 'node:perf_hooks';
 import { expect, test } from 'vitest';
 import {
   embedding,

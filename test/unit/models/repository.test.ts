@@ -50,7 +50,7 @@ describe('a repository', () => {
       producer: 'scorewire-test 1',
       opset: { '': 17 },
       task: 'binary',
-      source: { kind: 'file', path: join(directory, 'wine', '9', 'model.onnx') },
+      source: { kind: 'bytes', externalDataDir: join(directory, 'wine', '9') },
     });
     expect(specs[1]).toMatchObject({ maxBatchRows: undefined, latencyBudgetMs: undefined, golden: undefined });
   });

@@ -1,0 +1,54 @@
+// A model that is served, as far as the scoring room can tell.
+import { CostCurve } from '../../src/batching/cost-curve.ts';
+import { rowEncoder } from '../../src/features/row-encoder.ts';
+import type { ModelSpec, RowLayout } from '../../src/models/model.ts';
+import type { ServedModel } from '../../src/scoring/served-model.ts';
+
+/** One feature called `x`, in one float32 input. */
+const ONE_FEATURE: RowLayout = {
+  kind: 'features',
+  features: [{ name: 'x', type: 'number', dataType: 'float32', input: 0, column: 0, allowNan: false }],
+  inputs: [{ name: 'x', type: 'float32', rowDims: [1], width: 1 }],
+  dense: true,
+  named: true,
+};
+
+/** A binary classifier whose score is the only column of `score`, unless `change` says otherwise. */
+export function fakeModel(change: Partial<ModelSpec> = {}, session = 1): ServedModel {
+  const spec: ModelSpec = {
+    name: 'churn',
+    version: 1,
+    directory: '/models/churn/1',
+    file: '/models/churn/1/model.onnx',
+    digest: '00',
+    bytes: 1,
+    task: 'binary',
+    description: '',
+    producer: '',
+    opset: {},
+    metadata: new Map(),
+    inputs: [{ name: 'x', type: 'float32', shape: [null, 1] }],
+    outputs: [{ name: 'score', type: 'float32', shape: [null, 1] }],
+    rows: ONE_FEATURE,
+    score: { output: 'score', column: 0 },
+    scoreProblem: '',
+    labels: [],
+    threshold: 0.5,
+    segments: [],
+    batching: { supported: true, reason: '' },
+    source: { kind: 'file', path: '/models/churn/1/model.onnx' },
+    ...change,
+  };
+  return {
+    spec,
+    session,
+    encode: rowEncoder(spec.name, spec.rows),
+    batchingProblem: '',
+    maxRows: 64,
+    maxDelayMs: 0,
+    latencyBudgetMs: 10,
+    cost: new CostCurve([1], [100], 0),
+    scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
+    loadedAtMs: 0,
+  };
+}

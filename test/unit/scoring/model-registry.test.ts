@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import type { ScorewireError } from '../../../src/errors.ts';
+import { ModelRegistry } from '../../../src/scoring/model-registry.ts';
+import type { ServedModel } from '../../../src/scoring/served-model.ts';
+import { fakeModel } from '../../support/fake-model.ts';
+
+const model = (name: string, version: number): ServedModel => fakeModel({ name, version });
+
+function registryOf(...models: ServedModel[]): ModelRegistry {
+  const registry = new ModelRegistry();
+  for (const model of models) registry.add(model);
+  return registry;
+}
+
+function refusal(registry: ModelRegistry, name: string, version?: number | bigint): ScorewireError {
+  try {
+    registry.get(name, version);
+  } catch (error) {
+    return error as ScorewireError;
+  }
+  throw new Error('it was found');
+}
+
+describe('the version asked for', () => {
+  const [one, two, ten] = [model('churn', 1), model('churn', 2), model('churn', 10)];
+  const registry = registryOf(ten, one, model('price', 3), two);
+
+  it('is the largest number where none is asked for, whatever order they came in', () => {
+    expect(registry.get('churn')).toBe(ten);
+  });
+
+  it.each([
+    [1n, one],
+    [2, two],
+    [10n, ten],
+  ])('is found by its number: %s', (version, expected) => {
+    expect(registry.get('churn', version)).toBe(expected);
+  });
+
+  it.each([0n, 3n, -1n, 2n ** 63n - 1n])('is not found: %s', (version) => {
+    const error = refusal(registry, 'churn', version);
+    expect([error.kind, error.reason]).toEqual(['not_found', 'VERSION_NOT_FOUND']);
+    expect(error.message).toBe(`model "churn" has no version ${version}; it has 1, 2, 10`);
+    expect(error.details.metadata).toEqual({ model: 'churn', version: String(version) });
+  });
+
+  it('is not another one because of rounding', () => {
+    expect(refusal(registryOf(model('churn', 2 ** 53)), 'churn', 2n ** 53n + 1n).reason).toBe('VERSION_NOT_FOUND');
+  });
+
+  it('a new version is live from when it is added', () => {
+    const registry = registryOf(one);
+    expect(registry.isLive(one)).toBe(true);
+    registry.add(two);
+    expect([registry.isLive(one), registry.isLive(two)]).toEqual([false, true]);
+    expect(registry.get('churn', 1n)).toBe(one);
+    expect(registry.isLive(model('other', 1))).toBe(false);
+  });
+});
+
+describe('an unknown model', () => {
+  const registry = registryOf(model('churn', 1), model('churns', 1), model('price', 1));
+
+  it('is not found, and the nearest name is offered', () => {
+    const error = refusal(registry, 'churnss');
+    expect([error.kind, error.reason]).toEqual(['not_found', 'MODEL_NOT_FOUND']);
+    expect(error.message).toBe('no model is called "churnss"; did you mean "churns"?');
+    expect(error.details.metadata).toEqual({ model: 'churnss' });
+  });
+
+  it('is offered what there is, where nothing is near', () => {
+    expect(refusal(registry, 'recommendation').message).toBe(
+      'no model is called "recommendation"; there are churn, churns, price',
+    );
+  });
+
+  it('is offered at most twenty', () => {
+    const many = registryOf(...Array.from({ length: 30 }, (_, i) => model(`model${String(i).padStart(2, '0')}`, 1)));
+    expect(refusal(many, 'recommendation').message).toMatch(/there are model00, .*model19$/);
+  });
+
+  it('without a name is asked for one', () => {
+    expect(refusal(registry, '').message).toMatch(/^model: expected a model's name; /);
+  });
+
+  it('of megabytes is cut short', () => {
+    const { message, details } = refusal(registry, 'c'.repeat(4_000_000));
+    expect(message.length).toBeLessThan(300);
+    expect(details.metadata?.model?.length).toBe(100);
+  });
+
+  it('is not one of those that every object has', () => {
+    for (const name of ['constructor', '__proto__', 'toString'])
+      expect(refusal(registry, name).reason).toBe('MODEL_NOT_FOUND');
+  });
+});
+
+it('lists models by name, then by version', () => {
+  const registry = registryOf(model('b', 2), model('a', 10), model('a', 9), model('b', 1));
+  expect(registry.all().map(({ spec }) => `${spec.name} ${spec.version}`)).toEqual(['a 9', 'a 10', 'b 1', 'b 2']);
+  expect([registry.has('a'), registry.has('c')]).toEqual([true, false]);
+});
