@@ -32,7 +32,7 @@ const SAMPLE_ROWS = 32;
 const UNCHECKED =
   'what batching does to its scores could not be checked, as its warm-up rows did not run together; golden rows in its model.yaml help';
 
-/** What a row costs before anybody measured it: wrong, and corrected by serving. Microseconds. */
+/** What a run costs before anybody measured it, whatever its rows: wrong, so that large batches are tried, and corrected. */
 const UNMEASURED_US = 1000;
 
 export type Engine = {
@@ -272,7 +272,7 @@ async function measure(
   const sizes = curveSizes(wished);
   let cost = new CostCurve(
     sizes,
-    sizes.map((rows) => rows * UNMEASURED_US),
+    sizes.map(() => UNMEASURED_US),
     0,
   );
   if (target !== undefined) {

@@ -96,6 +96,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
         cells.score.record(answer.score);
       },
+      (name) => engine?.models.has(name) ?? false,
     ),
   );
 

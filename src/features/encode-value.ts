@@ -56,8 +56,9 @@ function encodeInteger(feature: Feature, value: RowValue): number | bigint {
 }
 
 function encodeFlag(feature: Feature, value: RowValue): number | bigint {
-  // A dense row has numbers only, so there 0 and 1 are flags as well.
-  const bit = value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined;
+  // A dense row has numbers only, so 0 and 1 are flags as well.
+  const bit =
+    value === true || value === 1 || value === 1n ? 1 : value === false || value === 0 || value === 0n ? 0 : undefined;
   if (bit === undefined) throw new BadValue(`expected a flag, found ${describe(value)}`);
   return feature.dataType === 'int64' || feature.dataType === 'uint64' ? BigInt(bit) : bit;
 }

@@ -13,6 +13,7 @@ import {
 } from '../gen/scorewire/v1/scoring.ts';
 import type { Admission } from '../scoring/admission.ts';
 import type { ScoreAnswer, ScoreCall, ScoreCallback } from '../scoring/scorer.ts';
+import { toScorewireError } from './status.ts';
 import { toWireTensor } from './tensor-message.ts';
 import { type CallContext, tolerant, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
 
@@ -26,11 +27,13 @@ export const scoringService = {
   score: tolerant(ScoringServiceService.score),
 };
 
+/** `isModel` tells names that may become a metric's attribute from names that a client merely claims. */
 export function scoringHandlers(
   edge: UnaryEdge,
   admission: Admission,
   scoreRow: Score,
   observe: ScoreObserver,
+  isModel: (name: string) => boolean,
 ): UntypedServiceImplementation {
   const score: UnaryHandler<ScoreRequest, ScoreResponse> = (request, context, done) => {
     context.entityId = canonicalEntity(request);
@@ -54,14 +57,21 @@ export function scoringHandlers(
             done(error);
             return;
           }
-          observe(answer);
-          if (context.span !== undefined) traceParts(context, answer);
-          done(undefined, toResponse(answer));
+          let response: ScoreResponse;
+          try {
+            observe(answer);
+            if (context.span !== undefined) traceParts(context, answer);
+            response = toResponse(answer);
+          } catch (fault) {
+            done(toScorewireError(fault));
+            return;
+          }
+          done(undefined, response);
         },
       );
     } catch (error) {
       admission.leave();
-      if (!(error instanceof ScorewireError && error.kind === 'not_found')) context.model = request.model;
+      if (isModel(request.model)) context.model = request.model;
       throw error;
     }
   };

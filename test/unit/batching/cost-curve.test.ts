@@ -133,6 +133,13 @@ describe('the knee', () => {
     expect(cost.kneeRows).toBe(knee);
   });
 
+  it('does not move because hand-overs take longer on a busy server', () => {
+    const cost = new CostCurve(PAST_THE_CACHE_SIZES, PAST_THE_CACHE_US, 30);
+    for (let i = 0; i < 100; i++) observe(cost, 64, 132, 2000);
+    expect(cost.predictMs(64)).toBeGreaterThan(1);
+    expect(cost.kneeRows).toBe(64);
+  });
+
   it('moves when the model turns out to be another', () => {
     const cost = curve((rows) => 1000 * rows);
     expect(cost.kneeRows).toBe(1);

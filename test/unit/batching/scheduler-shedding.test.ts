@@ -186,6 +186,16 @@ describe('under load', () => {
     expect(s.refusal(1, { deadlineMs: 57.01 })).toBeUndefined();
   });
 
+  it('other models’ rows ride together as well, and several workers share them', async () => {
+    const s = await busy({}, 2);
+    s.addModel({ runUs: (rows) => 1000 + 100 * rows, maxRows: 10 });
+    s.submit(1);
+    s.submitAll(20, 2);
+    // Free in 11 ms; two batches of 2 ms on two workers, 12 for its own batch, and one more in reserve.
+    expect(s.refusal(1, { deadlineMs: 36.99 })).toBeDefined();
+    expect(s.refusal(1, { deadlineMs: 37.01 })).toBeUndefined();
+  });
+
   it('other models without work take none', async () => {
     const s = await busy();
     s.addModel();

@@ -448,6 +448,27 @@ describe('a hopeless row', () => {
     expect(message.length).toBeLessThan(10_000);
   });
 
+  it.each<[string, RowLayout]>([
+    ['open', { kind: 'open', input: { name: 'x', type: 'float32', rowDims: [null], width: 0 } }],
+    [
+      'of features',
+      featuresLayout(
+        [...Array(1000).keys()].map((i) => feature(`f${i}`, 'number', 'float64', { column: i })),
+        [input('x', 'float64', 1000)],
+      ),
+    ],
+  ])('is not searched to its end: %s', (_, layout) => {
+    let reads = 0;
+    const values = new Proxy(new Array<number>(1000).fill(Number.NaN), {
+      get(target, key) {
+        reads++;
+        return Reflect.get(target, key);
+      },
+    });
+    expect(refusal(layout, { form: 'dense', values }).details.violations?.length).toBe(16);
+    expect(reads).toBeLessThan(50);
+  });
+
   it('with sixteen mistakes is told all, and that is all', () => {
     const { message, details } = refusal(floats(...Array.from({ length: 16 }, (_, i) => `f${i}`)), named({}));
     expect(details.violations?.length).toBe(16);
@@ -466,4 +487,8 @@ describe('a hopeless row', () => {
     expect(found).toContain('nnn...');
     expect(found.length).toBeLessThan(500);
   });
+});
+
+it('a fault of ours is not called a mistake of the caller', () => {
+  expect(() => encode(single('number', 'int64'), named({ v: 1.5 }))).toThrow(TypeError);
 });

@@ -40,6 +40,13 @@ describe('segments Low [0, 0.3), Medium [0.3, 0.6), High [0.6, 1]', () => {
     expect(sixth.at).toBeGreaterThan(0.6);
   });
 
+  it('a bound that 32 bits round down is still met by itself', () => {
+    const segments: Segment[] = [{ name: 'Low' }, { name: 'High', from: 0.7 }];
+    const { below, at } = neighbours(0.7);
+    expect(at).toBeLessThan(0.7);
+    expect([below, at, 0.7].map((score) => segmentIndex(score, segments))).toEqual([0, 1, 1]);
+  });
+
   it('are decided on the score as it is, not as it is printed', () => {
     expect(level(0.29999)).toBe('Low');
     expect(level(0.59999)).toBe('Medium');
