@@ -75,6 +75,14 @@ export class CostCurve {
     return (this.#runUs(rows) + this.#overheadUs) / 1000;
   }
 
+  /**
+   * As `predictMs`, with the hand-over as it is on a quiet machine. A hand-over that takes long waits for the I/O thread,
+   * and refusing a row costs that thread as much as answering it: what is refused should be judged by the workers' part.
+   */
+  workMs(rows: number): number {
+    return (this.#runUs(rows) + this.#leastOverheadUs) / 1000;
+  }
+
   /** Microseconds of the run itself. */
   runUs(rows: number): number {
     return this.#runUs(rows);

@@ -193,14 +193,14 @@ export class Scheduler {
 
   /** Milliseconds of work from the next batch to the answer of a row that comes now, worked off in the best batches. */
   #queuedMs(lane: Lane): number {
-    const batchMs = lane.model.cost.predictMs(bestRows(lane));
+    const batchMs = lane.model.cost.workMs(bestRows(lane));
     const ownMs = Math.ceil((lane.queue.length + 1) / bestRows(lane)) * batchMs;
     // Other models come in between: by their fair share no longer than this one, and no longer than they have work.
     let othersMs = 0;
     for (const other of this.#lanes.values()) {
       if (other === lane || other.queue.length === 0) continue;
       const best = bestRows(other);
-      const otherMs = Math.ceil(other.queue.length / best) * other.model.cost.predictMs(best);
+      const otherMs = Math.ceil(other.queue.length / best) * other.model.cost.workMs(best);
       othersMs += Math.min(ownMs, otherMs);
     }
     // The batches in front of the row run on all workers at once; its own comes last.
@@ -212,7 +212,7 @@ export class Scheduler {
    * then be worked off in small batches, that is slowly, and all behind them come late. So one batch is kept in reserve.
    */
   #reserveMs(lane: Lane): number {
-    return lane.model.cost.predictMs(bestRows(lane));
+    return lane.model.cost.workMs(bestRows(lane));
   }
 
   #refusal(lane: Lane, reason: string, why: string, retryAfterMs: number): ScorewireError {
