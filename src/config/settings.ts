@@ -71,7 +71,7 @@ export const settingTable = {
       unit: 'calls',
       doc: 'Calls under way at once; what comes on top is refused as overload.',
     }),
-    maxStreamsPerConnection: setting(wholeNumber(1, 1_000_000), 256, {
+    maxStreamsPerConnection: setting(wholeNumber(1, 1_000_000), 100, {
       unit: 'calls',
       doc: 'Calls under way at once on one connection; clients hold back what comes on top until there is room.',
     }),
