@@ -4,12 +4,20 @@ import { readFileSync } from 'node:fs';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
-import { addService, closeGrpcServer, createGrpcServer, hostAndPort, listen } from './grpc/grpc-server.ts';
+import {
+  addService,
+  addUnaryMethods,
+  closeGrpcServer,
+  createGrpcServer,
+  hostAndPort,
+  listen,
+} from './grpc/grpc-server.ts';
 import { Health, healthService } from './grpc/health-service.ts';
-import { modelHandlers, modelService } from './grpc/model-service.ts';
+import { modelMethods } from './grpc/model-service.ts';
 import { addReflection } from './grpc/reflection.ts';
-import { scoringHandlers, scoringService } from './grpc/scoring-service.ts';
+import { scoringMethods } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
+import { keepStreamsYoung } from './grpc/young-streams.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
 import { readRepository } from './models/repository.ts';
@@ -52,6 +60,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const { specs, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
 
+  if (!(await keepStreamsYoung())) log.warn(`Node ${process.version} can't be kept from long pauses; use Node 24`);
   const registry = new Registry();
   const metrics = createMetrics(registry);
   const stopObserving = observeProcess(metrics);
@@ -82,11 +91,9 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const grpc = createGrpcServer(settings.limits);
   addService(grpc, healthService, health.handlers());
   addReflection(grpc, ['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']);
-  addService(grpc, modelService, modelHandlers(edge, servedModels));
-  addService(
-    grpc,
-    scoringService,
-    scoringHandlers(
+  const methods = [
+    ...modelMethods(edge, servedModels),
+    ...scoringMethods(
       edge,
       admission,
       (call, callback) => (engine as Engine).scorer.score(call, callback),
@@ -98,7 +105,8 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       },
       (name) => engine?.models.has(name) ?? false,
     ),
-  );
+  ];
+  addUnaryMethods(grpc, methods, settings.limits.maxMessageBytes);
 
   const setServing = (serving: boolean) => {
     if (state === 'DRAINING') return;

@@ -1,6 +1,7 @@
 // The gRPC port: services added, bound, drained.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { setTimeout } from 'node:timers/promises';
 import {
   logVerbosity,
@@ -12,6 +13,14 @@ import {
 } from '@grpc/grpc-js';
 import type { Settings } from '../config/settings.ts';
 import { SetupError } from '../errors.ts';
+import { UnaryCall, type UnaryMethod } from './unary-call.ts';
+
+/** What is private in grpc-js's Server, and the place where a new stream comes to it. */
+type ServerInternals = {
+  _streamHandler(interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  /** Keeps count of a connection's streams, for its idle time. */
+  onStreamOpened(stream: ServerHttp2Stream): void;
+};
 
 export function createGrpcServer(limits: Settings['limits']): Server {
   // What grpc-js writes to stderr it also says by errors, and those are logged or shown in our own words.
@@ -28,6 +37,25 @@ export function createGrpcServer(limits: Settings['limits']): Server {
 
 export function addService(server: Server, service: object, handlers: UntypedServiceImplementation): void {
   server.addService(service as ServiceDefinition, handlers);
+}
+
+/** Serves these methods by UnaryCall and leaves all others to grpc-js. For a server that listens not yet. */
+export function addUnaryMethods(server: Server, methods: readonly UnaryMethod[], maxMessageBytes: number): void {
+  const internals = server as unknown as ServerInternals;
+  if (typeof internals._streamHandler !== 'function' || typeof internals.onStreamOpened !== 'function') {
+    throw new Error('this release of @grpc/grpc-js takes its streams elsewhere');
+  }
+  const others = internals._streamHandler;
+  const byPath = new Map(methods.map((method) => [method.path, method]));
+  internals._streamHandler = (interceptors, stream, headers) => {
+    const method = byPath.get(headers[':path'] as string);
+    if (method === undefined) {
+      others.call(server, interceptors, stream, headers);
+      return;
+    }
+    internals.onStreamOpened(stream);
+    UnaryCall.serve(stream, headers, method, maxMessageBytes);
+  };
 }
 
 /** `HOST:PORT`, as clients take it: an IPv6 address stands in brackets. */

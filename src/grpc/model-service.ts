@@ -1,5 +1,4 @@
 // scorewire.v1.ModelService: what is served.
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import {
   type GetModelRequest,
   type GetModelResponse,
@@ -15,17 +14,13 @@ import type { ModelRegistry } from '../scoring/model-registry.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { TensorSpec } from '../tensor.ts';
 import { WIRE_TYPES } from './tensor-message.ts';
-import { tolerant, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
-
-export const modelService = {
-  listModels: tolerant(ModelServiceService.listModels),
-  getModel: tolerant(ModelServiceService.getModel),
-};
+import { type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
+import type { UnaryMethod } from './unary-call.ts';
 
 const TASKS = { binary: Task.TASK_BINARY, multiclass: Task.TASK_MULTICLASS, regression: Task.TASK_REGRESSION };
 
 /** `served` gives the models, or throws UNAVAILABLE before they are there. */
-export function modelHandlers(edge: UnaryEdge, served: () => ModelRegistry): UntypedServiceImplementation {
+export function modelMethods(edge: UnaryEdge, served: () => ModelRegistry): UnaryMethod[] {
   const listModels: UnaryHandler<ListModelsRequest, ListModelsResponse> = (_request, _context, done) => {
     const models = served();
     done(undefined, { models: models.all().map((model) => toInfo(model, models.isLive(model))) });
@@ -36,10 +31,7 @@ export function modelHandlers(edge: UnaryEdge, served: () => ModelRegistry): Unt
     context.model = request.model;
     done(undefined, { model: toInfo(model, models.isLive(model)) });
   };
-  return {
-    listModels: unary(edge, ModelServiceService.listModels.path, listModels),
-    getModel: unary(edge, ModelServiceService.getModel.path, getModel),
-  };
+  return [unary(edge, ModelServiceService.listModels, listModels), unary(edge, ModelServiceService.getModel, getModel)];
 }
 
 function toInfo(model: ServedModel, live: boolean): ModelInfo {

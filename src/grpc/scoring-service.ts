@@ -1,5 +1,4 @@
 // scorewire.v1.ScoringService: messages to calls, answers to messages.
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { invalidField, ScorewireError } from '../errors.ts';
 import type { Row, RowValue } from '../features/row.ts';
 import {
@@ -15,7 +14,8 @@ import type { Admission } from '../scoring/admission.ts';
 import type { ScoreAnswer, ScoreCall, ScoreCallback } from '../scoring/scorer.ts';
 import { toScorewireError } from './status.ts';
 import { toWireTensor } from './tensor-message.ts';
-import { type CallContext, tolerant, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
+import { type CallContext, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
+import type { UnaryMethod } from './unary-call.ts';
 
 /** Told about every score that is answered; must not throw. */
 export type ScoreObserver = (answer: ScoreAnswer) => void;
@@ -23,18 +23,14 @@ export type ScoreObserver = (answer: ScoreAnswer) => void;
 /** Scorer.score, of a scorer that need not be there before the door opens. */
 export type Score = (call: ScoreCall, callback: ScoreCallback) => void;
 
-export const scoringService = {
-  score: tolerant(ScoringServiceService.score),
-};
-
 /** `isModel` tells names that may become a metric's attribute from names that a client merely claims. */
-export function scoringHandlers(
+export function scoringMethods(
   edge: UnaryEdge,
   admission: Admission,
   scoreRow: Score,
   observe: ScoreObserver,
   isModel: (name: string) => boolean,
-): UntypedServiceImplementation {
+): UnaryMethod[] {
   const score: UnaryHandler<ScoreRequest, ScoreResponse> = (request, context, done) => {
     context.entityId = canonicalEntity(request);
     admission.enter();
@@ -75,7 +71,7 @@ export function scoringHandlers(
       throw error;
     }
   };
-  return { score: unary(edge, ScoringServiceService.score.path, score) };
+  return [unary(edge, ScoringServiceService.score, score)];
 }
 
 function canonicalEntity({ entity }: ScoreRequest): string {

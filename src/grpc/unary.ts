@@ -1,9 +1,10 @@
 // What every unary method has in common: decoding that can fail, deadline, errors, metrics and spans.
-import type { handleUnaryCall, MethodDefinition, ServerUnaryCall } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/grpc-js';
 import { ScorewireError } from '../errors.ts';
 import { type CallCells, callCells, type Metrics } from '../telemetry/metrics.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import { codeName, type FaultLog, toScorewireError, toStatus } from './status.ts';
+import type { UnaryCall, UnaryMethod } from './unary-call.ts';
 import { wellFormed } from './well-formed.ts';
 
 /** What a handler may know of its call. */
@@ -61,52 +62,64 @@ export function tolerant<Request, Response>(
   };
 }
 
-/** grpc-js's handler for `handler`. `path` is the method's, as in `/scorewire.v1.ScoringService/Score`. */
+/** `method`, served by `handler`. */
 export function unary<Request, Response>(
   edge: UnaryEdge,
-  path: string,
+  method: MethodDefinition<Request, Response>,
   handler: UnaryHandler<Request, Response>,
-): handleUnaryCall<Request | Malformed, Response> {
-  const method = path.slice(1);
+): UnaryMethod {
+  const { path } = method;
+  const name = path.slice(1);
+  const { requestDeserialize } = tolerant(method);
   const cells = new Map<string, CallCells>();
   const cellsOf = (model: string): CallCells => {
     let found = cells.get(model);
     if (found === undefined) {
-      found = callCells(edge.metrics, method, model);
+      found = callCells(edge.metrics, name, model);
       cells.set(model, found);
     }
     return found;
   };
-  return (call, callback) => {
-    const context = contextOf(call, edge.tracing.enabled ? edge.tracing.start(method, traceparent(call)) : undefined);
+  const onMessage = (call: UnaryCall, message: Buffer): void => {
+    const context = contextOf(call, edge.tracing.enabled ? edge.tracing.start(name, traceparent(call)) : undefined);
     let open = true;
     const done = (failure: ScorewireError | undefined, response?: Response): void => {
       if (!open) return;
       open = false;
-      const error = failure ?? tooLate(context);
+      let error = failure ?? tooLate(context);
+      let bytes: Uint8Array | undefined;
+      if (error === undefined) {
+        try {
+          bytes = method.responseSerialize(response as Response);
+        } catch (fault) {
+          error = toScorewireError(fault);
+        }
+      }
       const code = error === undefined ? 'OK' : codeName(error.kind);
       cellsOf(context.model).record(code, (performance.now() - context.receivedMs) / 1000);
       context.span?.end(code);
       if (error === undefined) {
-        callback(null, response);
+        call.answer(bytes as Uint8Array);
       } else {
         edge.metrics.errors.cell({ code, reason: error.reason }).add(1);
-        callback(toStatus(error, context.entityId, edge.logFault));
+        call.refuse(toStatus(error, context.entityId, edge.logFault));
       }
     };
     try {
-      if (call.request instanceof Malformed) {
+      const request = requestDeserialize(message);
+      if (request instanceof Malformed) {
         throw new ScorewireError(
           'invalid_argument',
           'MALFORMED_MESSAGE',
-          `the request is not a well-formed message of ${method}`,
+          `the request is not a well-formed message of ${name}`,
         );
       }
-      handler(call.request as Request, context, done);
+      handler(request, context, done);
     } catch (error) {
       done(toScorewireError(error));
     }
   };
+  return { path, onMessage };
 }
 
 /** What an answer becomes that nobody waits for any more: it must not be counted as one that arrived. */
@@ -117,24 +130,18 @@ function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError | undef
   return abandoned() ? new ScorewireError('cancelled', 'CALLER_LEFT', 'the caller left during the run') : undefined;
 }
 
-function contextOf<Request, Response>(
-  call: ServerUnaryCall<Request, Response>,
-  span: CallSpan | undefined,
-): CallContext {
-  const receivedMs = performance.now();
-  const deadline = call.getDeadline();
+function contextOf(call: UnaryCall, span: CallSpan | undefined): CallContext {
   return {
-    receivedMs,
-    // Infinity less anything is Infinity.
-    deadlineMs: receivedMs + (Number(deadline) - Date.now()),
-    abandoned: () => call.cancelled,
+    receivedMs: performance.now(),
+    deadlineMs: call.deadlineMs,
+    abandoned: () => call.abandoned,
     span,
     model: '',
     entityId: '',
   };
 }
 
-function traceparent<Request, Response>(call: ServerUnaryCall<Request, Response>): string | undefined {
-  const [value] = call.metadata.get('traceparent');
+function traceparent(call: UnaryCall): string | undefined {
+  const value = call.headers.traceparent;
   return typeof value === 'string' ? value : undefined;
 }

@@ -91,7 +91,7 @@ test('its connection gone while it was queued', async () => {
   expect((await rowsRun()) - before).toBe(1);
 });
 
-test.each(['1n', '999u', '0m'])('expired on arrival: a time-out of %s', async (timeout) => {
+test.each(['1n', '1u', '0m'])('expired on arrival: a time-out of %s', async (timeout) => {
   const before = await rowsRun();
   const session = http2.connect(`http://${server.address}`);
   const stream = session.request({ ...headers(), 'grpc-timeout': timeout });
