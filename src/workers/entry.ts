@@ -1,18 +1,37 @@
-// The thread's side of a worker: it owns the sessions and runs one request at a time, as they come.
+// The thread's side of a worker: it owns the sessions and answers one request at a time, as they come.
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
+// What the package's own InferenceSession calls, one turn of the event loop later: a thread with nothing else to do need
+// not have a turn at all.
+import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import type { DataType, Tensor, TensorData } from '../tensor.ts';
-import type { LoadRequest, NamedTensor, RunRequest, WorkerReply, WorkerRequest } from './messages.ts';
+import type { LoadRequest, NamedTensor, RunRequest, ServeTask, WorkerReply, WorkerRequest } from './messages.ts';
 
-const sessions = new Map<number, ort.InferenceSession>();
+const sessions = new Map<number, Binding.InferenceSession>();
 
-/** Piscina calls this for every message that the I/O thread sends. */
-export default async function handle(request: WorkerRequest): Promise<WorkerReply> {
+/** The one task that Piscina gives this thread: it ends with the thread. */
+export default function serve({ port, signal }: ServeTask): never {
+  initOrt();
+  for (;;) {
+    // Read before the port is: a request posted in between has raised it, and then the wait is none.
+    const seen = Atomics.load(signal, 0);
+    const received = receiveMessageOnPort(port);
+    if (received === undefined) Atomics.wait(signal, 0, seen);
+    else reply(port, received.message);
+  }
+}
+
+function reply(port: MessagePort, request: WorkerRequest): void {
+  port.postMessage(answer(request));
+}
+
+function answer(request: WorkerRequest): WorkerReply {
   try {
     switch (request.kind) {
       case 'load':
-        return await load(request);
+        return load(request);
       case 'run':
-        return await run(request);
+        return run(request);
       case 'exit':
         return process.exit(0);
     }
@@ -21,7 +40,7 @@ export default async function handle(request: WorkerRequest): Promise<WorkerRepl
   }
 }
 
-async function load({ session, source, intraOpThreads }: LoadRequest): Promise<WorkerReply> {
+function load({ session, source, intraOpThreads }: LoadRequest): WorkerReply {
   const start = performance.now();
   const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: intraOpThreads,
@@ -32,25 +51,30 @@ async function load({ session, source, intraOpThreads }: LoadRequest): Promise<W
     // A spinning pool burns a core that the I/O thread needs.
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
   };
+  const created = new binding.InferenceSession();
   if (source.kind === 'file') {
-    sessions.set(session, await ort.InferenceSession.create(source.path, options));
+    created.loadModel(source.path, options);
   } else {
     // Without a path onnxruntime would look for external data in the current directory.
     (options.extra as { session: Record<string, unknown> }).session.model_external_initializers_file_folder_path =
       source.externalDataDir;
     // The binding refuses shared memory here; the copy is garbage once the session stands.
-    sessions.set(session, await ort.InferenceSession.create(new Uint8Array(source.bytes), options));
+    const { buffer, byteLength } = new Uint8Array(source.bytes);
+    created.loadModel(buffer, 0, byteLength, options);
   }
+  sessions.set(session, created);
   return { kind: 'loaded', loadUs: (performance.now() - start) * 1000 };
 }
 
-async function run({ session, inputs, outputs }: RunRequest): Promise<WorkerReply> {
+function run({ session, inputs, outputs }: RunRequest): WorkerReply {
   const loaded = sessions.get(session);
   if (loaded === undefined) throw new Error(`session ${session} is not loaded in this worker`);
   const feeds: Record<string, ort.Tensor> = {};
   for (const input of inputs) feeds[input.name] = toOrt(input);
+  const fetches: Record<string, null> = {};
+  for (const name of outputs) fetches[name] = null;
   const start = performance.now();
-  const results = await loaded.run(feeds, outputs as string[]);
+  const results = loaded.run(feeds, fetches, {});
   const runUs = (performance.now() - start) * 1000;
   const tensors: Tensor[] = [];
   for (const name of outputs) {

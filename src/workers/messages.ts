@@ -1,5 +1,9 @@
 // What the I/O thread and a worker say to each other: one request, one reply, in turn.
+import type { MessagePort } from 'node:worker_threads';
 import type { Tensor } from '../tensor.ts';
+
+/** What a thread begins with: requests come by `port`, and `signal[0]` goes up by one after each. */
+export type ServeTask = { port: MessagePort; signal: Int32Array<SharedArrayBuffer> };
 
 /** Where a session's model comes from. `bytes` lie in shared memory, so that workers read one copy. */
 export type SessionSource =

@@ -1,7 +1,10 @@
-// One worker thread as the I/O thread sees it: a Piscina of one, since Piscina can't address one of several.
+// One worker thread as the I/O thread sees it: a Piscina of one, since Piscina can't address one of several. Piscina
+// starts the thread, and tells and cleans up when it goes; requests don't go through its queue but straight to the thread,
+// which waits for them outside of its event loop.
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { ScorewireError } from '../errors.ts';
-import type { LoadRequest, RunReply, RunRequest, WorkerReply, WorkerRequest } from './messages.ts';
+import type { LoadRequest, RunReply, RunRequest, ServeTask, WorkerReply, WorkerRequest } from './messages.ts';
 
 /** A run that onnxruntime refused; the worker is well. The message is for the log, not for a caller. */
 export class RunFailed extends Error {}
@@ -15,9 +18,12 @@ const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry.
  */
 export class Worker {
   readonly id: number;
-  readonly #pool: Piscina<WorkerRequest, WorkerReply>;
+  readonly #pool: Piscina<ServeTask, never>;
+  readonly #port: MessagePort;
+  readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  /** Requests under way, oldest first: replies come in their order. */
+  readonly #pending: { resolve: (reply: WorkerReply) => void; reject: (error: ScorewireError) => void }[] = [];
   #state: 'running' | 'gone' | 'closed' = 'running';
-  #requests = 0;
   #whenIdle: (() => void) | undefined;
 
   constructor(id: number, onExit: (worker: Worker) => void) {
@@ -30,15 +36,25 @@ export class Worker {
       concurrentTasksPerWorker: 1,
       recordTiming: false,
     });
-    const gone = () => {
+    const gone = (cause?: unknown) => {
+      for (const { reject } of this.#pending.splice(0)) reject(workerExited(id, cause));
+      this.#whenIdle?.();
       if (this.#state !== 'running') return;
       this.#state = 'gone';
+      this.#port.close();
       // Piscina has put an empty thread in the place of the one that went; it has run nothing and may be ended.
       void this.#pool.destroy();
       onExit(this);
     };
     this.#pool.on('error', gone);
-    this.#pool.threads[0]?.once('exit', gone);
+    this.#pool.threads[0]?.once('exit', () => gone());
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    port1.on('message', (reply: WorkerReply) => {
+      this.#pending.shift()?.resolve(reply);
+      if (this.#pending.length === 0) this.#whenIdle?.();
+    });
+    this.#pool.run({ port: port2, signal: this.#signal }, { transferList: [port2] }).catch(gone);
   }
 
   get alive(): boolean {
@@ -46,7 +62,7 @@ export class Worker {
   }
 
   get busy(): boolean {
-    return this.#requests > 0;
+    return this.#pending.length > 0;
   }
 
   /** Creates a session; rejects with RunFailed and onnxruntime's words if the model doesn't load. Microseconds. */
@@ -85,30 +101,24 @@ export class Worker {
         this.#whenIdle = resolve;
       });
     }
+    this.#port.close();
     await this.#pool.destroy();
   }
 
   async #send(request: WorkerRequest): Promise<WorkerReply> {
-    if (this.#state !== 'running') throw workerExited(this.id);
-    let reply: WorkerReply;
-    try {
-      reply = await this.#post(request);
-    } catch (cause) {
-      // The entry answers every fault of a request with a reply: what throws here is the thread itself.
-      throw workerExited(this.id, cause);
-    }
+    const reply = await this.#post(request);
     if (reply.kind === 'failed') throw new RunFailed(reply.message);
     return reply;
   }
 
-  async #post(request: WorkerRequest): Promise<WorkerReply> {
-    this.#requests++;
-    try {
-      return await this.#pool.run(request);
-    } finally {
-      this.#requests--;
-      if (this.#requests === 0) this.#whenIdle?.();
-    }
+  #post(request: WorkerRequest): Promise<WorkerReply> {
+    if (this.#state !== 'running') return Promise.reject(workerExited(this.id));
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ resolve, reject });
+      this.#port.postMessage(request);
+      Atomics.add(this.#signal, 0, 1);
+      Atomics.notify(this.#signal, 0);
+    });
   }
 }
 
