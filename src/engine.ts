@@ -16,7 +16,6 @@ import type { ServedModel } from './scoring/served-model.ts';
 import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
 import type { Logger } from './telemetry/log.ts';
 import { type Metrics, type ModelCells, modelCells } from './telemetry/metrics.ts';
-import type { SessionSource } from './workers/messages.ts';
 import type { Worker } from './workers/worker.ts';
 import { defaultWorkerCount } from './workers/worker-count.ts';
 import { LoadFailed, type SessionPlan, WorkerPool } from './workers/worker-pool.ts';
@@ -209,12 +208,10 @@ function outputNames(spec: ModelSpec): string[] {
 }
 
 function planOf({ spec, session, target }: Candidate, settings: Settings, log: Logger): SessionPlan {
-  const source: SessionSource =
-    spec.source.kind === 'file' ? spec.source : { ...spec.source, bytes: shared(spec.source.bytes) };
   return {
     session,
     file: spec.file,
-    source,
+    source: spec.source,
     intraOpThreads: settings.workers.threadsPerSession,
     warmUp: async (worker) => {
       if (target === undefined) return;
@@ -226,13 +223,6 @@ function planOf({ spec, session, target }: Candidate, settings: Settings, log: L
       });
     },
   };
-}
-
-/** In memory that threads share, so that each worker doesn't get a copy by message. */
-function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  copy.set(bytes);
-  return copy;
 }
 
 /**

@@ -1,7 +1,7 @@
 // The gRPC port: services added, bound, drained.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { setTimeout } from 'node:timers/promises';
 import {
   logVerbosity,
@@ -14,10 +14,13 @@ import {
 import type { Settings } from '../config/settings.ts';
 import { SetupError } from '../errors.ts';
 import { UnaryCall, type UnaryMethod } from './unary-call.ts';
+import { keepSessionYoung } from './young-streams.ts';
 
 /** What is private in grpc-js's Server, and the place where a new stream comes to it. */
 type ServerInternals = {
   _streamHandler(interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  /** Makes the listener of a port's new connections. */
+  _sessionHandler(port: unknown): (session: ServerHttp2Session) => void;
   /** Keeps count of a connection's streams, for its idle time. */
   onStreamOpened(stream: ServerHttp2Stream): void;
 };
@@ -42,9 +45,17 @@ export function addService(server: Server, service: object, handlers: UntypedSer
 /** Serves these methods by UnaryCall and leaves all others to grpc-js. For a server that listens not yet. */
 export function addUnaryMethods(server: Server, methods: readonly UnaryMethod[], maxMessageBytes: number): void {
   const internals = server as unknown as ServerInternals;
-  if (typeof internals._streamHandler !== 'function' || typeof internals.onStreamOpened !== 'function') {
-    throw new Error('this release of @grpc/grpc-js takes its streams elsewhere');
+  for (const name of ['_streamHandler', '_sessionHandler', 'onStreamOpened'] as const) {
+    if (typeof internals[name] !== 'function') throw new Error(`this release of @grpc/grpc-js has no ${name}`);
   }
+  const sessions = internals._sessionHandler;
+  internals._sessionHandler = (port) => {
+    const handle = sessions.call(server, port);
+    return (session) => {
+      keepSessionYoung(session);
+      handle(session);
+    };
+  };
   const others = internals._streamHandler;
   const byPath = new Map(methods.map((method) => [method.path, method]));
   internals._streamHandler = (interceptors, stream, headers) => {

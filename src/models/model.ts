@@ -77,7 +77,7 @@ export type Golden = {
 /** Where onnxruntime gets the graph from: bytes in memory, or the file itself where the weights lie in data files. */
 export type ModelSource =
   | { kind: 'file'; path: string }
-  /** `externalDataDir` is where the graph's data files lie, for session options. */
+  /** `bytes` lie in shared memory. `externalDataDir` is where the graph's data files lie, for session options. */
   | { kind: 'bytes'; bytes: Uint8Array; externalDataDir: string };
 
 /** One version of one model, as read from disk and checked. */

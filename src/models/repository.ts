@@ -107,7 +107,15 @@ async function readVersion(
 function sourceOf(bytes: Uint8Array, graph: OnnxGraph, path: string, hasDataFiles: boolean): ModelSource {
   const edited = graph.nodes.some(isZipMap);
   if (hasDataFiles && !edited) return { kind: 'file', path: resolve(path) };
-  return { kind: 'bytes', bytes: edited ? withoutZipMap(bytes) : bytes, externalDataDir: resolve(dirname(path)) };
+  const served = edited ? withoutZipMap(bytes) : bytes;
+  return { kind: 'bytes', bytes: shared(served), externalDataDir: resolve(dirname(path)) };
+}
+
+/** In memory that threads share, so that workers need no copies of their own. */
+function shared(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
 }
 
 async function readModelFile(path: string, directory: string): Promise<Uint8Array> {

@@ -17,7 +17,7 @@ export class Reference {
   }
 
   static async load(spec: ModelSpec): Promise<Reference> {
-    const bytes = spec.source.kind === 'bytes' ? spec.source.bytes : readFileSync(spec.source.path);
+    const bytes = spec.source.kind === 'bytes' ? new Uint8Array(spec.source.bytes) : readFileSync(spec.source.path);
     const extra = { session: { model_external_initializers_file_folder_path: spec.directory } };
     const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 3, intraOpNumThreads: 1, extra });
     return new Reference(spec, session);

@@ -25,7 +25,7 @@ describe.each(names)('%s', (name) => {
 
   test('gives what its training library gave', async () => {
     const spec = specs.get(name) as ModelSpec;
-    const bytes = spec.source.kind === 'bytes' ? spec.source.bytes : readFileSync(spec.source.path);
+    const bytes = spec.source.kind === 'bytes' ? new Uint8Array(spec.source.bytes) : readFileSync(spec.source.path);
     const input = spec.inputs[0];
     const together = spec.batching.supported ? [expected.rows] : expected.rows.map((row) => [row]);
     const output = spec.outputs.find(({ type }) => type === 'float32')?.name as string;
