@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Starts the command line under a Node that is new enough, with the heap flags that keep its pauses short: a call's
-// garbage hangs on native handles that a scavenge must copy, so a small young generation means short stops.
+// Starts the command line under a Node that is new enough, with the heap flags that keep its pauses short: a young generation
+// in which a scavenge finds only what is in flight, and nothing put into the old one because it lived for two scavenges.
 // Plain JavaScript that an old Node can read, since telling it so is this file's work.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

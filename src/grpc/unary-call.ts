@@ -2,7 +2,7 @@
 // of the headers for each call, and this is the path that every score takes; streams, connections, TLS and keepalive
 // stay grpc-js's. What the answers to broken requests are is fixed by gRPC's specification:
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { gunzip, inflate } from 'node:zlib';
 import { type Metadata, status as Status } from '@grpc/grpc-js';
 
@@ -48,6 +48,7 @@ export class UnaryCall {
   #chunk: Buffer | undefined;
   #chunks: Buffer[] | undefined;
   #size = 0;
+  #ended = false;
   #settled = false;
   #closed = false;
 
@@ -125,6 +126,8 @@ export class UnaryCall {
       },
       TRAILERS_ONLY,
     );
+    // The answer is whole: what the caller may still have to send is of no use.
+    if (!this.#ended) this.#stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
   /** False if the call ended before. */
@@ -166,6 +169,7 @@ export class UnaryCall {
 
   /** For the stream's listeners. */
   end(): void {
+    this.#ended = true;
     if (this.#settled || this.#closed) return;
     const first = this.#chunk;
     if (first === undefined || first.length < PREFIX_BYTES || this.#size < PREFIX_BYTES + first.readUInt32BE(1)) {

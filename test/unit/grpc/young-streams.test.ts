@@ -106,7 +106,7 @@ describe('a session', () => {
     await eventually(() => waiting.length === 2);
     const [session] = sessions as [http2.ServerHttp2Session];
     const { streams, pendingStreams } = tables(session);
-    expect([streams, pendingStreams].map(({ constructor }) => constructor.name)).toEqual(['SlotMap', 'SlotSet']);
+    expect([streams, pendingStreams].map((table) => table.constructor.name)).toEqual(['SlotMap', 'SlotSet']);
     expect([...streams.values()]).toEqual(waiting);
     expect([streams.size, pendingStreams.size]).toEqual([2, 0]);
     // Node ends what is in them when the session goes.

@@ -1,0 +1,249 @@
+// What a unary call makes of its stream, whatever pieces the request comes in.
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { deflateSync, gzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { UnaryCall } from '../../../src/grpc/unary-call.ts';
+import { eventually } from '../../support/concurrently.ts';
+
+const LIMIT = 1000;
+const PATH = '/test.Test/Unary';
+
+let calls: { call: UnaryCall; message: Buffer }[];
+let onMessage: (call: UnaryCall, message: Buffer) => void;
+const server = http2.createServer();
+server.on('stream', (stream, headers) => {
+  const method = {
+    path: PATH,
+    onMessage: (call: UnaryCall, message: Buffer) => {
+      calls.push({ call, message: Buffer.from(message) });
+      onMessage(call, message);
+    },
+  };
+  UnaryCall.serve(stream, headers, method, LIMIT);
+});
+let client: http2.ClientHttp2Session;
+
+beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)));
+afterAll(() => new Promise((resolve) => server.close(resolve)));
+beforeEach(() => {
+  calls = [];
+  onMessage = (call, message) => call.answer(message);
+  client = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});
+afterEach(() => client.destroy());
+
+type Outcome = { http: number; status: number; details: string; message: Buffer; headers: http2.IncomingHttpHeaders };
+
+function start(headers: http2.OutgoingHttpHeaders = {}): {
+  stream: http2.ClientHttp2Stream;
+  outcome: Promise<Outcome>;
+} {
+  const stream = client.request({
+    ':method': 'POST',
+    ':path': PATH,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  });
+  const outcome = new Promise<Outcome>((resolve) => {
+    const found: Outcome = { http: 0, status: -1, details: '', message: Buffer.alloc(0), headers: {} };
+    const read = (given: http2.IncomingHttpHeaders) => {
+      found.headers = { ...found.headers, ...given };
+      found.http = Number(given[':status'] ?? found.http);
+      if (given['grpc-status'] !== undefined) found.status = Number(given['grpc-status']);
+      if (given['grpc-message'] !== undefined) found.details = decodeURIComponent(String(given['grpc-message']));
+    };
+    stream.on('response', read);
+    stream.on('trailers', read);
+    stream.on('data', (chunk: Buffer) => {
+      found.message = Buffer.concat([found.message, chunk]);
+    });
+    stream.on('error', () => {});
+    stream.on('close', () => resolve(found));
+  });
+  return { stream, outcome };
+}
+
+function frame(message: Uint8Array, flag = 0): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix[0] = flag;
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+const MESSAGE = Buffer.from('a message of some length');
+
+test('answers: headers, the message with its prefix, trailers', async () => {
+  const { stream, outcome } = start();
+  stream.end(frame(MESSAGE));
+  const { http, status, message, headers } = await outcome;
+  expect({ http, status, message }).toEqual({ http: 200, status: 0, message: frame(MESSAGE) });
+  expect(headers['content-type']).toBe('application/grpc+proto');
+});
+
+test('an empty message is one', async () => {
+  const { stream, outcome } = start();
+  stream.end(frame(Buffer.alloc(0)));
+  expect((await outcome).status).toBe(0);
+  expect(calls).toHaveLength(1);
+});
+
+test.each([1, 2, 4, 5, 6, 7, 28])('a request in pieces of %i bytes', async (size) => {
+  const whole = frame(MESSAGE);
+  const { stream, outcome } = start();
+  for (let at = 0; at < whole.length; at += size) {
+    stream.write(whole.subarray(at, at + size));
+    // A frame each: what is written together goes together.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  stream.end();
+  const { status, message } = await outcome;
+  expect({ status, message }).toEqual({ status: 0, message: whole });
+});
+
+test.each([
+  ['nothing', Buffer.alloc(0), 12],
+  ['half a prefix', Buffer.of(0, 0, 0), 12],
+  ['half a message', frame(MESSAGE).subarray(0, 12), 12],
+  ['two messages', Buffer.concat([frame(MESSAGE), frame(MESSAGE)]), 12],
+  ['a message above the limit', frame(Buffer.alloc(LIMIT + 1)), 8],
+  ['an announcement of 4 GB', Buffer.of(0, 0xff, 0xff, 0xff, 0xff, 1), 8],
+])('%s', async (_, body, status) => {
+  const { stream, outcome } = start();
+  stream.end(body);
+  expect((await outcome).status).toBe(status);
+  expect(calls).toHaveLength(0);
+});
+
+test('a message of just the limit', async () => {
+  const { stream, outcome } = start();
+  stream.end(frame(Buffer.alloc(LIMIT)));
+  expect((await outcome).status).toBe(0);
+});
+
+describe('compressed', () => {
+  test.each([
+    ['gzip', gzipSync(MESSAGE)],
+    ['deflate', deflateSync(MESSAGE)],
+  ])('%s', async (encoding, packed) => {
+    const { stream, outcome } = start({ 'grpc-encoding': encoding });
+    stream.end(frame(packed, 1));
+    expect((await outcome).message).toEqual(frame(MESSAGE));
+  });
+
+  test('a message that isn’t, on a call that may', async () => {
+    const { stream, outcome } = start({ 'grpc-encoding': 'gzip' });
+    stream.end(frame(MESSAGE));
+    expect((await outcome).message).toEqual(frame(MESSAGE));
+  });
+
+  test.each([
+    ['in a way that nobody named', undefined, frame(MESSAGE, 1), 13],
+    ['in a way that isn’t known', 'snappy', frame(MESSAGE, 1), 12],
+    ['badly', 'gzip', frame(MESSAGE, 1), 13],
+    ['small, but large when unpacked', 'gzip', frame(gzipSync(Buffer.alloc(100_000)), 1), 8],
+  ])('%s', async (_, encoding, body, status) => {
+    const { stream, outcome } = start(encoding === undefined ? {} : { 'grpc-encoding': encoding });
+    stream.end(body);
+    const { status: found, headers } = await outcome;
+    expect(found).toBe(status);
+    expect(headers['grpc-accept-encoding']).toBe('identity,deflate,gzip');
+  });
+});
+
+describe('the deadline', () => {
+  test.each([
+    ['2H', 7_200_000],
+    ['3M', 180_000],
+    ['4S', 4000],
+    ['5000m', 5000],
+    ['6000000u', 6000],
+    ['7000000000n', undefined],
+    ['99999999H', 359_999_996_400_000],
+  ])('%s', async (timeout, ms) => {
+    const { stream, outcome } = start({ 'grpc-timeout': timeout });
+    stream.end(frame(MESSAGE));
+    const { status, details } = await outcome;
+    if (ms === undefined) {
+      expect({ status, details }).toEqual({ status: 13, details: expect.stringContaining(timeout) });
+      return;
+    }
+    expect(status).toBe(0);
+    const { call } = calls[0] as { call: UnaryCall };
+    expect(call.deadlineMs - call.startedMs).toBeCloseTo(ms, 3);
+  });
+
+  test('none is never', async () => {
+    const { stream, outcome } = start();
+    stream.end(frame(MESSAGE));
+    await outcome;
+    expect(calls[0]?.call.deadlineMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('passes: DEADLINE_EXCEEDED, and the answer that comes after it is dropped', async () => {
+    onMessage = () => {};
+    const { stream, outcome } = start({ 'grpc-timeout': '20m' });
+    stream.end(frame(MESSAGE));
+    expect((await outcome).status).toBe(4);
+    calls[0]?.call.answer(MESSAGE);
+    calls[0]?.call.refuse({ code: 13, details: 'late' });
+  });
+
+  test('passes before the request is whole', async () => {
+    const { stream, outcome } = start({ 'grpc-timeout': '20m' });
+    stream.write(frame(MESSAGE).subarray(0, 10));
+    expect((await outcome).status).toBe(4);
+    expect(calls).toHaveLength(0);
+  });
+});
+
+test('a caller who leaves: the call knows, and an answer is dropped', async () => {
+  onMessage = () => {};
+  const { stream, outcome } = start();
+  stream.end(frame(MESSAGE));
+  await eventually(() => calls.length === 1);
+  const { call } = calls[0] as { call: UnaryCall };
+  expect(call.abandoned).toBe(false);
+  stream.close(http2.constants.NGHTTP2_CANCEL);
+  await outcome;
+  await eventually(() => call.abandoned);
+  call.answer(MESSAGE);
+});
+
+test('only the first answer counts', async () => {
+  onMessage = (call, message) => {
+    call.answer(message);
+    call.refuse({ code: 13, details: 'second' });
+    call.answer(Buffer.from('third'));
+  };
+  const { stream, outcome } = start();
+  stream.end(frame(MESSAGE));
+  const { status, message } = await outcome;
+  expect({ status, message }).toEqual({ status: 0, message: frame(MESSAGE) });
+});
+
+test('a refusal: status and words, percent-encoded on the wire', async () => {
+  onMessage = (call) => call.refuse({ code: 3, details: '100 % größer,\nsagt „x“' });
+  const { stream, outcome } = start();
+  stream.end(frame(MESSAGE));
+  const { http, status, details, message } = await outcome;
+  expect({ http, status, details, message: message.length }).toEqual({
+    http: 200,
+    status: 3,
+    details: '100 % größer,\nsagt „x“',
+    message: 0,
+  });
+});
+
+test.each([undefined, 'application/json'])('content type %s', async (type) => {
+  const stream = client.request({
+    ':method': 'POST',
+    ':path': PATH,
+    ...(type === undefined ? {} : { 'content-type': type }),
+  });
+  stream.end(frame(MESSAGE));
+  stream.resume();
+  const status = await new Promise((resolve) => stream.on('response', (headers) => resolve(headers[':status'])));
+  expect(status).toBe(415);
+});
