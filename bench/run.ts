@@ -3,10 +3,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { describeCommit, describeMachine } from '../src/bench/machine.ts';
 import { canPin } from '../src/bench/pinning.ts';
-import { describeCommit, describeMachine } from './harness/machine.ts';
 import { stopAllServers } from './harness/server-process.ts';
-import { RESULTS, SERVER_FLAGS } from './harness/settings.ts';
+import { RESULTS, ROOT, SERVER_FLAGS } from './harness/settings.ts';
 import { type Scenario, Suite, type SuiteSettings } from './harness/suite.ts';
 import { formatTable } from './harness/table.ts';
 import { bursts } from './scenarios/bursts.ts';
@@ -82,7 +82,7 @@ async function main(options: Options): Promise<void> {
     schema: SCHEMA,
     startedAt: startedAt.toISOString(),
     machine: describeMachine(),
-    source: describeCommit(),
+    source: describeCommit(ROOT),
     settings: { ...settings, quick: options.quick === true, serverFlags: SERVER_FLAGS },
     figures,
     doubts: Object.fromEntries(chosen.map(({ name }) => [name, suite.doubts(name)])),

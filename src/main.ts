@@ -1,6 +1,7 @@
 // The command line. Each command is a file in cli/.
 import { type ServiceError, status as Status } from '@grpc/grpc-js';
 import { Command } from 'commander';
+import { addBench } from './cli/bench.ts';
 import { addCheck } from './cli/check.ts';
 import { addModels } from './cli/models.ts';
 import { addScore } from './cli/score.ts';
@@ -25,6 +26,7 @@ addServe(program);
 addScore(program);
 addModels(program);
 addCheck(program);
+addBench(program);
 
 try {
   await program.parseAsync();

@@ -2,8 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, platform, release, totalmem } from 'node:os';
-import { canPin } from '../../src/bench/pinning.ts';
-import { ROOT } from './settings.ts';
+import { canPin } from './pinning.ts';
 
 export interface Machine {
   cpu: string;
@@ -11,7 +10,7 @@ export interface Machine {
   memoryGiB: number;
   system: string;
   node: string;
-  /** Server and client run on cores of their own. */
+  /** Processes can be given cores of their own. */
   pinned: boolean;
 }
 
@@ -26,10 +25,11 @@ export function describeMachine(): Machine {
   };
 }
 
-/** The commit that was measured; undefined outside a checkout. */
-export function describeCommit(): { commit: string; changed: boolean } | undefined {
+/** The commit of the checkout around `folder`; undefined where there is none. */
+export function describeCommit(folder: string): { commit: string; changed: boolean } | undefined {
   try {
-    const git = (...args: string[]): string => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
+    const git = (...args: string[]): string =>
+      execFileSync('git', args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
     return { commit: git('rev-parse', 'HEAD'), changed: git('status', '--porcelain') !== '' };
   } catch {
     return undefined;

@@ -1,0 +1,112 @@
+// What a run of `scorewire bench` leaves behind, as JSON: enough to be compared with another one, a year later.
+
+import { readFileSync } from 'node:fs';
+import { BenchError } from './bench-error.ts';
+import { LatencyHistogram } from './histogram.ts';
+import type { Machine } from './machine.ts';
+import { errorShare, flowOf, type RunSettings, type ScenarioResult } from './scenario.ts';
+
+/** Goes up with each change that a reader of the old one would misunderstand. */
+export const SCHEMA = 'scorewire-bench/1';
+
+export interface BenchResult {
+  schema: typeof SCHEMA;
+  /** ISO 8601, UTC. */
+  startedAt: string;
+  /** Whatever the user calls it, such as a commit. */
+  label: string;
+  /** The generator's machine; the server's too where it is on loopback. */
+  machine: Machine;
+  /** The commit of the folder in which the command ran; undefined outside a checkout. */
+  commit: string | undefined;
+  target: {
+    address: string;
+    api: string;
+    model: string;
+    version: string;
+    digest: string | undefined;
+    requestBytes: number;
+  };
+  settings: Omit<RunSettings, 'address' | 'api' | 'model'>;
+  scenarios: ScenarioResult[];
+  /** Limits that were broken, a line each; undefined where none were set. */
+  broken: string[] | undefined;
+}
+
+/** One figure of a scenario, by repetition. */
+export interface Metric {
+  name: string;
+  unit: string;
+  better: 'higher' | 'lower';
+  /** Noisy ones are shown and not judged. */
+  judged: boolean;
+  values: number[];
+}
+
+/** The figures of a scenario that two runs can be compared by. */
+export function metricsOf({ name, reports, found }: ScenarioResult): Metric[] {
+  const flows = reports.map(flowOf);
+  if (found !== undefined) {
+    return [metric('highest rate', 'calls/s', 'higher', [found.ratePerSecond])];
+  }
+  const latency = (percentile: number) =>
+    flows.map(({ answers }) => LatencyHistogram.decode(answers.histogram).percentileUs(percentile));
+  const metrics: Metric[] = [];
+  if (name !== 'server') {
+    metrics.push(
+      metric(
+        'throughput',
+        'calls/s',
+        'higher',
+        flows.map(({ answeredPerSecond }) => answeredPerSecond),
+      ),
+    );
+  }
+  metrics.push(metric('p50', 'us', 'lower', latency(50)));
+  // MLPerf's figure of a single stream.
+  if (name === 'single-stream') metrics.push(metric('p90', 'us', 'lower', latency(90)));
+  metrics.push(metric('p99', 'us', 'lower', latency(99)));
+  metrics.push(metric('p99.9', 'us', 'lower', latency(99.9), false));
+  const cpu = reports.map(({ server }) => server?.cpuUsPerCall);
+  if (cpu.every((us) => us !== undefined)) metrics.push(metric('server CPU a call', 'us', 'lower', cpu as number[]));
+  metrics.push(metric('errors', 'share', 'lower', flows.map(errorShare)));
+  return metrics;
+}
+
+function metric(name: string, unit: string, better: Metric['better'], values: number[], judged = true): Metric {
+  return { name, unit, better, judged, values };
+}
+
+/** Why figures of a scenario should not be trusted; empty where nothing speaks against them. */
+export function doubtsOf({ reports, found }: ScenarioResult): string[] {
+  const reasons = new Set(reports.flatMap(({ client }) => client.reasons));
+  const doubts = [...reasons].map((reason) => `the client is the limit: ${reason}`);
+  if (found?.stoppedBy === 'client') doubts.push('the client was the limit before the server was: a lower bound');
+  if (found?.stoppedBy === 'ceiling') doubts.push('the highest rate allowed was held: a lower bound');
+  const others = Math.max(0, ...reports.map(({ othersCpuShare }) => othersCpuShare ?? 0));
+  if (others > NOISY_CPU_SHARE) doubts.push(`other work took up to ${(100 * others).toFixed(0)} % of a core`);
+  return doubts;
+}
+
+/** Of one core; more beside a load shows in its latencies. */
+const NOISY_CPU_SHARE = 0.1;
+
+/** @throws BenchError for what is no result of ours */
+export function readResult(file: string): BenchResult {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new BenchError(`${file}: can't be read: ${(error as Error).message}`);
+  }
+  let result: Partial<BenchResult> | null;
+  try {
+    result = JSON.parse(text) as Partial<BenchResult> | null;
+  } catch {
+    throw new BenchError(`${file}: not JSON`);
+  }
+  if (result?.schema !== SCHEMA || !Array.isArray(result.scenarios)) {
+    throw new BenchError(`${file}: expected "schema": "${SCHEMA}", found ${JSON.stringify(result?.schema)}`);
+  }
+  return result as BenchResult;
+}

@@ -1,0 +1,193 @@
+// Runs a scenario: which load it is, by how many processes, how often, and what came of it.
+
+import type { Api } from './calls.ts';
+import { type FoundMax, findMax, type Trial } from './find-max.ts';
+import { mergeReports } from './merge-reports.ts';
+import { type LoadPlan, type LoadShape, MAX_IN_FLIGHT } from './plan.ts';
+import type { Slo } from './quantity.ts';
+import type { FlowReport, LoadReport } from './report.ts';
+import { runLoad } from './run-load.ts';
+import type { ScenarioName } from './scenario-names.ts';
+import { readServerSplit, type ServerSplit, splitBetween } from './server-split.ts';
+import { brokenBy } from './slo.ts';
+
+/** What all loads of a run share. */
+export interface RunSettings {
+  address: string;
+  api: Api;
+  model: string;
+  seconds: number;
+  warmUpSeconds: number;
+  repetitions: number;
+  connections: number;
+  /** Generator processes, each with its part of the load. */
+  processes: number;
+  /** Calls a second of `server`, and the first rate that find-max tries. */
+  ratePerSecond: number;
+  /** Of `closed`. */
+  inFlight: number;
+  /** Of `offline`. */
+  offlineInFlight: number;
+  /** What find-max holds the server to. */
+  bound: Slo;
+  ceilingPerSecond: number;
+  precision: number;
+  seed: number;
+  /** Cores for the generator's processes, in turn; empty: any. */
+  cores: readonly number[];
+  serverPids: readonly number[];
+  /** Where the server's own metrics are; undefined: its split isn't shown. */
+  metricsUrl: string | undefined;
+}
+
+export interface ScenarioResult {
+  name: ScenarioName;
+  /** One a repetition, without samples; of find-max one at the rate that was found. */
+  reports: LoadReport[];
+  found: FoundMax | undefined;
+  /** What the server's metrics say of the same time; undefined where it has none. */
+  split: ServerSplit | undefined;
+}
+
+/** Told what is going on; `seconds`: how long it will take. */
+export type Progress = (text: string, seconds: number) => void;
+
+/** What a scenario sends. */
+export interface Load {
+  path: string;
+  messages: readonly Uint8Array[];
+}
+
+/** Runs one scenario, `repetitions` times. */
+export async function runScenario(
+  name: ScenarioName,
+  load: Load,
+  settings: RunSettings,
+  progress: Progress,
+): Promise<ScenarioResult> {
+  const before = await readServerSplit(settings.metricsUrl, settings.model);
+  let found: FoundMax | undefined;
+  let rate = settings.ratePerSecond;
+  if (name === 'find-max') {
+    let seed = settings.seed;
+    found = await findMax(
+      async (ratePerSecond) => {
+        const report = await runOnce(load, openShape(ratePerSecond, seed++), settings, name, progress);
+        return trialOf(ratePerSecond, report, settings.bound);
+      },
+      {
+        startPerSecond: settings.ratePerSecond,
+        ceilingPerSecond: settings.ceilingPerSecond,
+        repetitions: settings.repetitions,
+        precision: settings.precision,
+      },
+    );
+    rate = found.ratePerSecond;
+  }
+  const reports: LoadReport[] = [];
+  const repetitions = name === 'find-max' ? (rate > 0 ? 1 : 0) : settings.repetitions;
+  for (let repetition = 0; repetition < repetitions; repetition++) {
+    // Each repetition has arrivals of its own, the same in every run of the command.
+    const shape = shapeOf(name, settings, rate, settings.seed + 1000 * repetition);
+    reports.push(await runOnce(load, shape, settings, name, progress));
+  }
+  const after = await readServerSplit(settings.metricsUrl, settings.model);
+  return { name, reports, found, split: before && after && splitBetween(before, after) };
+}
+
+function shapeOf(name: ScenarioName, settings: RunSettings, rate: number, seed: number): LoadShape {
+  switch (name) {
+    case 'single-stream':
+      return { kind: 'closed', inFlight: 1 };
+    case 'closed':
+      return { kind: 'closed', inFlight: settings.inFlight };
+    case 'offline':
+      return { kind: 'closed', inFlight: settings.offlineInFlight };
+    case 'server':
+    case 'find-max':
+      return openShape(rate, seed);
+  }
+}
+
+function openShape(ratePerSecond: number, seed: number): LoadShape {
+  return { kind: 'open', arrivals: { process: 'poisson', ratePerSecond, seed }, maxInFlight: MAX_IN_FLIGHT };
+}
+
+/** The part of the load that process `index` of `count` has. Poisson streams add up to one. */
+export function partOf(shape: LoadShape, index: number, count: number): LoadShape {
+  if (shape.kind === 'closed') {
+    const share = Math.floor(shape.inFlight / count) + (index < shape.inFlight % count ? 1 : 0);
+    return { ...shape, inFlight: share };
+  }
+  const { arrivals } = shape;
+  const ratePerSecond = arrivals.ratePerSecond / count;
+  if (arrivals.process === 'even') return { ...shape, arrivals: { ...arrivals, ratePerSecond } };
+  return { ...shape, arrivals: { ...arrivals, ratePerSecond, seed: arrivals.seed + 100_003 * index } };
+}
+
+const DRAIN_SECONDS = 10;
+
+async function runOnce(
+  load: Load,
+  shape: LoadShape,
+  settings: RunSettings,
+  name: ScenarioName,
+  progress: Progress,
+): Promise<LoadReport> {
+  const { address, seconds, warmUpSeconds, cores, serverPids } = settings;
+  const at = address.lastIndexOf(':');
+  const wanted = shape.kind === 'closed' ? Math.min(settings.processes, shape.inFlight) : settings.processes;
+  progress(describeLoad(name, shape), seconds + warmUpSeconds);
+  const reports = await Promise.all(
+    Array.from({ length: wanted }, (_, index) => {
+      const part = partOf(shape, index, wanted);
+      const plan: LoadPlan = {
+        host: address.slice(0, at).replace(/^\[|\]$/g, ''),
+        port: Number(address.slice(at + 1)),
+        warmUpSeconds,
+        seconds,
+        drainSeconds: DRAIN_SECONDS,
+        flows: [
+          {
+            name,
+            path: load.path,
+            messages: load.messages,
+            connections: part.kind === 'closed' ? Math.min(settings.connections, part.inFlight) : settings.connections,
+            shape: part,
+            sampleEvery: 0,
+          },
+        ],
+        serverPids,
+      };
+      return runLoad(plan, cores.length === 0 ? undefined : cores[index % cores.length]);
+    }),
+  );
+  return mergeReports(reports);
+}
+
+function describeLoad(name: ScenarioName, shape: LoadShape): string {
+  return shape.kind === 'closed'
+    ? `${name}: ${shape.inFlight} in flight`
+    : `${name}: ${Math.round(shape.arrivals.ratePerSecond)} calls/s`;
+}
+
+function trialOf(ratePerSecond: number, report: LoadReport, bound: Slo): Trial {
+  const flow = flowOf(report);
+  return {
+    ratePerSecond,
+    kept: brokenBy(flow, bound).length === 0,
+    p99Us: flow.answers.p99Us,
+    errorShare: errorShare(flow),
+    limited: report.client.limited,
+  };
+}
+
+/** The one flow of a scenario's load. */
+export function flowOf(report: LoadReport): FlowReport {
+  return report.flows[0] as FlowReport;
+}
+
+/** Calls that were not answered OK, as a share; 1 where there were no calls. */
+export function errorShare({ calls, answers }: FlowReport): number {
+  return calls === 0 ? 1 : 1 - answers.count / calls;
+}

@@ -1,0 +1,232 @@
+// What `scorewire bench` does. Loaded when it is asked for: a server needs none of it.
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { BenchError } from '../bench/bench-error.ts';
+import { type Api, modelCalls, parseRows } from '../bench/calls.ts';
+import { type Comparison, compareResults } from '../bench/compare.ts';
+import { formatMetric, htmlReport } from '../bench/html-report.ts';
+import { describeCommit, describeMachine } from '../bench/machine.ts';
+import { formatShare, parseDuration, parseShare, parseSlo } from '../bench/quantity.ts';
+import { type BenchResult, doubtsOf, metricsOf, readResult, SCHEMA } from '../bench/result.ts';
+import { flowOf, type RunSettings, runScenario } from '../bench/scenario.ts';
+import { SCENARIOS, type ScenarioName } from '../bench/scenario-names.ts';
+import { brokenBy } from '../bench/slo.ts';
+import { SetupError } from '../errors.ts';
+import type { BenchFlags } from './bench.ts';
+import { BenchProgress } from './bench-progress.ts';
+import { table } from './table.ts';
+
+/** @throws SetupError */
+export function runBench(flags: BenchFlags): Promise<void> {
+  return asSetupError(() => run(flags));
+}
+
+/** @throws SetupError */
+export function compareBench(before: string, after: string, maxRegression: string): Promise<void> {
+  return asSetupError(async () => compare(before, after, maxRegression));
+}
+
+async function asSetupError(action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    throw error instanceof BenchError || error instanceof RangeError ? new SetupError(error.message, error) : error;
+  }
+}
+
+async function run(flags: BenchFlags): Promise<void> {
+  const scenarios = scenarioNames(flags.scenarios);
+  const slo = flags.slo === undefined ? undefined : parseSlo(flags.slo, '--slo');
+  if (flags.api !== 'native' && flags.api !== 'oip')
+    throw new BenchError(`--api: expected native or oip, found "${flags.api}"`);
+  if (flags.model === undefined) throw new BenchError('--model: which model? `scorewire models` lists them');
+  if (!/:\d+$/.test(flags.address)) throw new BenchError(`--address: expected HOST:PORT, found "${flags.address}"`);
+  const api: Api = flags.api;
+  const rows = flags.rows === undefined ? undefined : parseRows(await readRows(flags.rows), flags.rows);
+  const { address, model, modelVersion: version } = flags;
+  const [count, seed] = [whole(flags.generated, '--generated', 1), whole(flags.seed, '--seed', 0)];
+  const settings: RunSettings = {
+    address,
+    api,
+    model,
+    seconds: positive(flags.seconds, '--seconds'),
+    warmUpSeconds: Number(flags.warmUp) === 0 ? 0 : positive(flags.warmUp, '--warm-up'),
+    repetitions: whole(flags.repetitions, '--repetitions', 1),
+    connections: whole(flags.connections, '--connections', 1),
+    processes: whole(flags.processes, '--processes', 1),
+    ratePerSecond: flags.rate === undefined ? 0 : positive(flags.rate, '--rate'),
+    inFlight: whole(flags.inFlight, '--in-flight', 1),
+    offlineInFlight: whole(flags.offlineInFlight, '--offline-in-flight', 1),
+    bound: parseSlo(flags.bound, '--bound'),
+    ceilingPerSecond: positive(flags.ceiling, '--ceiling'),
+    precision: parseShare(flags.precision, '--precision'),
+    seed,
+    cores: flags.cores === undefined ? [] : flags.cores.split(',').map((core) => whole(core, '--cores', 0)),
+    serverPids: (flags.serverPid ?? []).map((pid) => whole(pid, '--server-pid', 1)),
+    metricsUrl: flags.metricsUrl,
+  };
+  const calls = await modelCalls({ address, api, model, version, rows, count, seed });
+
+  const startedAt = new Date();
+  const progress = new BenchProgress(process.stderr);
+  const result: BenchResult = {
+    schema: SCHEMA,
+    startedAt: startedAt.toISOString(),
+    label: flags.label,
+    machine: describeMachine(),
+    commit: describeCommit(process.cwd())?.commit,
+    target: {
+      address,
+      api,
+      model: calls.model,
+      version: calls.version,
+      digest: calls.digest,
+      requestBytes: calls.bytes,
+    },
+    settings,
+    scenarios: [],
+    broken: slo && [],
+  };
+  try {
+    if (settings.ratePerSecond === 0 && scenarios.some((name) => name === 'server' || name === 'find-max')) {
+      settings.ratePerSecond = await halfOfPeak(calls, settings, progress);
+    }
+    for (const name of scenarios) {
+      const outcome = await runScenario(name, calls, settings, (text, seconds) => progress.start(text, seconds));
+      progress.stop();
+      result.scenarios.push(outcome);
+      if (slo !== undefined && name !== 'find-max') {
+        const broken = new Set(outcome.reports.flatMap((report) => brokenBy(flowOf(report), slo)));
+        result.broken?.push(...[...broken].map((line) => `${name}: ${line}`));
+      }
+    }
+  } finally {
+    progress.stop();
+  }
+  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 1)}\n`);
+  if (flags.html !== undefined) writeFileSync(flags.html, htmlReport(result));
+  print(result);
+  for (const file of [flags.json, flags.html]) if (file !== undefined) console.log(`written to ${file}`);
+  if ((result.broken?.length ?? 0) > 0) process.exitCode = 1;
+}
+
+/** The closed loop's throughput halved: a rate that a server should carry with ease. */
+async function halfOfPeak(
+  calls: Awaited<ReturnType<typeof modelCalls>>,
+  settings: RunSettings,
+  progress: BenchProgress,
+): Promise<number> {
+  const short = { ...settings, seconds: Math.min(3, settings.seconds), repetitions: 1, metricsUrl: undefined };
+  const { reports } = await runScenario('closed', calls, short, (_, seconds) =>
+    progress.start('looking for the peak, for --rate', seconds),
+  );
+  const [report] = reports;
+  const rate = report === undefined ? 0 : flowOf(report).answeredPerSecond / 2;
+  if (rate > 0) return Math.round(rate);
+  const errors = report === undefined ? {} : flowOf(report).errorDetails;
+  throw new BenchError(`no call was answered: ${JSON.stringify(errors)}`);
+}
+
+function print(result: BenchResult): void {
+  const { scenarios, broken, target, settings } = result;
+  console.log(`${target.model} ${target.version} at ${target.address} (${target.api})`);
+  for (const scenario of scenarios) {
+    const { name, found } = scenario;
+    const load =
+      name === 'server'
+        ? `, ${Math.round(settings.ratePerSecond)} calls/s`
+        : name === 'closed'
+          ? `, ${settings.inFlight} in flight`
+          : '';
+    console.log(`\n${name}${load}`);
+    for (const doubt of doubtsOf(scenario)) console.log(`! ${doubt}`);
+    const metrics = metricsOf(scenario).filter(({ values }) => values.length > 0);
+    process.stdout.write(
+      table(
+        ['', 'median', 'least', 'most', 'n'],
+        metrics.map(({ name: metric, unit, values }) => {
+          const sorted = [...values].sort((a, b) => a - b);
+          const shown = [sorted[sorted.length >> 1], sorted[0], sorted.at(-1)];
+          return [metric, ...shown.map((value) => formatMetric(value as number, unit)), String(values.length)];
+        }),
+      ),
+    );
+    if (found?.brokenPerSecond !== undefined) console.log(`broke at ${Math.round(found.brokenPerSecond)} calls/s`);
+    const parts = scenario.split?.parts.map(({ name: part, mean }) =>
+      part === 'rows a batch' ? `${part} ${mean.toFixed(1)}` : `${part} ${formatMetric(mean * 1e6, 'us')}`,
+    );
+    if (parts !== undefined) console.log(`the server's means: ${parts.join(', ')}`);
+    const [first] = scenario.reports.map(flowOf);
+    for (const [status, detail] of Object.entries(first?.errorDetails ?? {})) console.log(`${status}: ${detail}`);
+  }
+  if (broken !== undefined) {
+    console.log(
+      broken.length === 0 ? '\nkept every limit' : `\nbroken:\n${broken.map((line) => `  ${line}`).join('\n')}`,
+    );
+  }
+}
+
+function compare(before: string, after: string, maxRegression: string): void {
+  const limit = parseShare(maxRegression, '--max-regression');
+  const { comparisons, missing, warnings } = compareResults(readResult(before), readResult(after), limit);
+  for (const warning of warnings) console.log(`! ${warning}`);
+  process.stdout.write(
+    table(
+      ['', 'before', 'after', 'worse by', '95 % interval', ''],
+      comparisons.map((comparison) => [
+        `${comparison.scenario}, ${comparison.metric.name}`,
+        formatMetric(comparison.before, comparison.metric.unit),
+        formatMetric(comparison.after, comparison.metric.unit),
+        signed(comparison.worseBy),
+        comparison.interval === undefined ? '-' : comparison.interval.map(signed).join(' to '),
+        verdict(comparison),
+      ]),
+    ),
+  );
+  for (const name of missing) console.log(`${name}: not in ${after}`);
+  const worse = comparisons.filter(({ regressed }) => regressed).length;
+  console.log(
+    worse === 0 && missing.length === 0
+      ? `nothing is worse by more than ${formatShare(limit)}`
+      : `${worse} of ${comparisons.length} figures are worse by more than ${formatShare(limit)}${missing.length > 0 ? `, ${missing.length} scenarios are missing` : ''}`,
+  );
+  if (worse > 0 || missing.length > 0) process.exitCode = 1;
+}
+
+function verdict({ regressed, metric, worseBy, interval }: Comparison): string {
+  if (regressed) return 'WORSE';
+  if (!metric.judged) return 'not judged';
+  return worseBy < 0 && interval !== undefined && interval[1] < 0 ? 'better' : '';
+}
+
+function signed(share: number): string {
+  return `${share < 0 ? '-' : '+'}${(100 * Math.abs(share)).toFixed(1)} %`;
+}
+
+function scenarioNames(text: string): ScenarioName[] {
+  return text.split(',').map((name) => {
+    const found = SCENARIOS.find((scenario) => scenario === name.trim());
+    if (found === undefined) throw new BenchError(`--scenarios: expected ${SCENARIOS.join(', ')}, found "${name}"`);
+    return found;
+  });
+}
+
+async function readRows(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new BenchError(`--rows: can't read ${file}: ${(error as Error).message}`);
+  }
+}
+
+function positive(text: string, flag: string): number {
+  const value = /^\d+(\.\d+)?(us|ms|s)$/.test(text) ? parseDuration(text, flag) / 1e6 : Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new BenchError(`${flag}: expected a number above 0, found "${text}"`);
+}
+
+function whole(text: string, flag: string, least: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text.trim()) && value >= least && Number.isSafeInteger(value)) return value;
+  throw new BenchError(`${flag}: expected a whole number from ${least}, found "${text}"`);
+}

@@ -1,0 +1,91 @@
+// `scorewire bench`: measures a server, ours or another one; `scorewire bench compare` judges two such measurements.
+import type { Command } from 'commander';
+import { SCENARIOS } from '../bench/scenario-names.ts';
+
+export type BenchFlags = Record<
+  | 'address'
+  | 'api'
+  | 'scenarios'
+  | 'seconds'
+  | 'warmUp'
+  | 'repetitions'
+  | 'connections'
+  | 'processes'
+  | 'inFlight'
+  | 'offlineInFlight'
+  | 'bound'
+  | 'ceiling'
+  | 'precision'
+  | 'seed'
+  | 'generated'
+  | 'label',
+  string
+> & {
+  model?: string;
+  modelVersion?: string;
+  rows?: string;
+  rate?: string;
+  cores?: string;
+  serverPid?: string[];
+  metricsUrl?: string;
+  slo?: string;
+  json?: string;
+  html?: string;
+};
+
+export function addBench(program: Command): void {
+  const bench = program
+    .command('bench')
+    .description('measure a gRPC server: ours, or any that speaks the Open Inference Protocol')
+    .option('--address <host:port>', 'where the server listens (cleartext)', '127.0.0.1:8001')
+    .option('--api <name>', 'native (scorewire.v1) or oip (inference.GRPCInferenceService/ModelInfer)', 'native')
+    .option('--model <name>', "the model's name")
+    .option('--model-version <number>', 'a version other than the live one')
+    .option('--rows <file>', 'rows to send: JSON, an array or a row a line; golden rows will do (default: made up)')
+    .option('--generated <n>', "rows made up from the model's schema", '256')
+    .option('--seed <n>', 'of made-up rows and of arrival times', '1')
+    .option('--scenarios <names>', `any of ${SCENARIOS.join(', ')}`, 'single-stream,closed,server')
+    .option('--rate <n>', 'calls a second of server, and where find-max begins (default: half of the closed loop’s)')
+    .option('--in-flight <n>', 'calls in flight of closed', '64')
+    .option('--offline-in-flight <n>', 'calls in flight of offline', '512')
+    .option('--bound <limits>', 'what find-max holds the server to', 'p99=10ms,errors=0.1%')
+    .option('--ceiling <n>', 'no rate above it is tried', '200000')
+    .option('--precision <share>', 'how close find-max comes', '3%')
+    .option('--seconds <n>', 'measured time of one load', '10')
+    .option('--warm-up <n>', 'seconds of load before it', '2')
+    .option('--repetitions <n>', 'how often each load is measured', '3')
+    .option('--connections <n>', 'connections of each generator process', '1')
+    .option('--processes <n>', 'generator processes', '1')
+    .option('--cores <list>', 'cores to pin the generator processes to, such as 1 or 2,3')
+    .option('--server-pid <pid...>', "the server's processes on this machine, for CPU a call")
+    .option('--metrics-url <url>', "the server's Prometheus metrics, for where a call's time goes")
+    .option('--slo <limits>', 'fail (exit status 1) if a load breaks them, such as p99=10ms,errors=0.1%')
+    .option('--label <text>', 'a name for the result', '')
+    .option('--json <file>', 'write the result, for compare')
+    .option('--html <file>', 'write a report to look at')
+    .addHelpText(
+      'after',
+      `
+Scenarios:
+  single-stream  one call after the other (MLPerf)
+  closed         a fixed number in flight: each answer starts the next call
+  server         Poisson arrivals, an open loop: latency counts from the time at which a call was meant to start (MLPerf)
+  offline        as much as can be in flight: throughput (MLPerf)
+  find-max       the highest Poisson rate that keeps --bound, by bisection
+
+Examples:
+  scorewire bench --model boosted-trees --json today.json --html today.html
+  scorewire bench --model fraud_gbdt --api oip --address 127.0.0.1:9001 --scenarios find-max
+  scorewire bench compare main.json branch.json --max-regression 10%`,
+    )
+    .action(async (flags: BenchFlags) => (await import('./bench-run.ts')).runBench(flags));
+  bench
+    .command('compare')
+    .description('what got worse between two results; exit status 1 if anything did by more than allowed')
+    .argument('<before>', 'a file of bench --json')
+    .argument('<after>', 'another one')
+    .option('--max-regression <share>', 'how much worse a figure may be', '10%')
+    .action(async (before: string, after: string, flags: { maxRegression: string }) =>
+      (await import('./bench-run.ts')).compareBench(before, after, flags.maxRegression),
+    );
+}
