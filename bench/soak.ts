@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { readProcessMemory } from '../src/bench/process-cpu.ts';
-import { median } from './harness/figures.ts';
+import { median } from '../src/bench/statistics.ts';
 import { type ServerProcess, stopAllServers } from './harness/server-process.ts';
 import { startScorewire } from './harness/servers.ts';
 import { HOST } from './harness/settings.ts';

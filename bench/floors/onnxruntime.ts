@@ -5,7 +5,7 @@
 
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { randomFrom } from '../../src/bench/arrivals.ts';
-import { median } from '../harness/figures.ts';
+import { median } from '../../src/bench/statistics.ts';
 
 const ROWS = [1, 8, 64];
 const SEED = 7;

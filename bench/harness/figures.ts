@@ -1,5 +1,7 @@
 // Figures with their repetitions, and the marks to hold them against.
 
+import { median } from '../../src/bench/statistics.ts';
+
 /** What a figure is held against; `source` says whose mark it is. */
 export interface Mark {
   relation: 'at most' | 'at least';
@@ -34,13 +36,6 @@ export function makeFigure(scenario: string, name: string, unit: string, values:
     mark,
     met: mark === undefined ? undefined : keepsTo(middle, mark),
   };
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle] as number;
-  return ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
 function keepsTo(value: number, { relation, value: limit }: Mark): boolean {

@@ -3,7 +3,8 @@
 import { type FlowPlan, type LoadShape, MAX_IN_FLIGHT } from '../../src/bench/plan.ts';
 import type { FlowReport, LoadReport } from '../../src/bench/report.ts';
 import { runLoad } from '../../src/bench/run-load.ts';
-import { type Figure, type Mark, makeFigure, median } from './figures.ts';
+import { median } from '../../src/bench/statistics.ts';
+import { type Figure, type Mark, makeFigure } from './figures.ts';
 import { type BenchModel, countWrongScores, SCORE_PATH, type ScoreCalls, scoreCalls } from './requests.ts';
 import type { ServerProcess } from './server-process.ts';
 import { startScorewire } from './servers.ts';

@@ -1,6 +1,6 @@
 // A fast and a slow model on one worker: how much of the slow one's time the fast one's callers feel.
 
-import { median } from '../harness/figures.ts';
+import { median } from '../../src/bench/statistics.ts';
 import type { ServerProcess } from '../harness/server-process.ts';
 import { startScorewire } from '../harness/servers.ts';
 import { onlyFlow, poisson, type Scenario, type Suite } from '../harness/suite.ts';

@@ -1,6 +1,7 @@
 // Two results of `scorewire bench`, side by side: what got worse, by how much, and how sure that is.
 
 import { type BenchResult, type Metric, metricsOf } from './result.ts';
+import { mean, variance } from './statistics.ts';
 
 export interface Comparison {
   scenario: string;
@@ -102,13 +103,4 @@ function warningsOf(before: BenchResult, after: BenchResult): string[] {
     differ(key, before.settings[key], after.settings[key]);
   }
   return warnings;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function variance(values: readonly number[]): number {
-  const middle = mean(values);
-  return values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1);
 }

@@ -5,6 +5,7 @@ import { formatShare, formatUs } from './quantity.ts';
 import { type BenchResult, doubtsOf, metricsOf } from './result.ts';
 import { flowOf, type ScenarioResult } from './scenario.ts';
 import type { SplitPart } from './server-split.ts';
+import { median } from './statistics.ts';
 import { type Axis, barChart, escapeHtml, lineChart, logAxis, type Series } from './svg-chart.ts';
 
 /** The file's text. */
@@ -78,14 +79,6 @@ export function formatMetric(value: number, unit: string): string {
   if (unit === 'us') return formatUs(value);
   if (unit === 'share') return formatShare(value);
   return `${Math.round(value).toLocaleString('en-US')} ${unit}`;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
 /** Where the curve is read: evenly in the number of nines. */

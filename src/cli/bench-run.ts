@@ -11,6 +11,7 @@ import { type BenchResult, doubtsOf, metricsOf, readResult, SCHEMA } from '../be
 import { flowOf, type RunSettings, runScenario } from '../bench/scenario.ts';
 import { SCENARIOS, type ScenarioName } from '../bench/scenario-names.ts';
 import { brokenBy } from '../bench/slo.ts';
+import { median } from '../bench/statistics.ts';
 import { SetupError } from '../errors.ts';
 import type { BenchFlags } from './bench.ts';
 import { BenchProgress } from './bench-progress.ts';
@@ -145,9 +146,8 @@ function print(result: BenchResult): void {
       table(
         ['', 'median', 'least', 'most', 'n'],
         metrics.map(({ name: metric, unit, values }) => {
-          const sorted = [...values].sort((a, b) => a - b);
-          const shown = [sorted[sorted.length >> 1], sorted[0], sorted.at(-1)];
-          return [metric, ...shown.map((value) => formatMetric(value as number, unit)), String(values.length)];
+          const shown = [median(values), Math.min(...values), Math.max(...values)];
+          return [metric, ...shown.map((value) => formatMetric(value, unit)), String(values.length)];
         }),
       ),
     );
