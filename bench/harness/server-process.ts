@@ -25,6 +25,8 @@ export interface ServerCommand {
   command: readonly string[];
   /** Undefined: any core. */
   core: number | undefined;
+  /** Variables beside those that we have. */
+  env?: Readonly<Record<string, string>>;
 }
 
 export class ServerProcess {
@@ -39,14 +41,18 @@ export class ServerProcess {
   #ended: Promise<void>;
   #hasEnded = false;
 
-  private constructor({ name, port, httpPort, command, core }: ServerCommand) {
+  private constructor({ name, port, httpPort, command, core, env }: ServerCommand) {
     this.name = name;
     this.port = port;
     this.httpPort = httpPort;
     this.#logDirectory = mkdtempSync(join(tmpdir(), 'scorewire-bench-'));
     const log = openSync(this.#logPath, 'w');
     const [executable, ...args] = pinned(core, command);
-    this.#child = spawn(executable as string, args, { cwd: ROOT, stdio: ['ignore', log, log] });
+    this.#child = spawn(executable as string, args, {
+      cwd: ROOT,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...env },
+    });
     closeSync(log);
     this.#ended = new Promise((resolve) => {
       const end = (): void => {

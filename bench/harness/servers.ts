@@ -15,6 +15,10 @@ export interface ScorewireOptions {
   core?: number | undefined;
   /** Start as users do, through the launcher. */
   launcher?: boolean;
+  /** Further flags of Node. */
+  nodeFlags?: readonly string[];
+  /** Variables beside those that we have. */
+  env?: Readonly<Record<string, string>>;
 }
 
 /** Our server on one core, with one worker unless `core` is given as undefined. */
@@ -25,14 +29,14 @@ export async function startScorewire(options: ScorewireOptions = {}): Promise<Se
   const settings = [...(core === undefined ? [] : ['workers.count=1']), ...(options.set ?? [])];
   const command = [
     process.execPath,
-    ...(options.launcher === true ? [LAUNCHER] : [...SERVER_FLAGS, SERVER_ENTRY]),
+    ...(options.launcher === true ? [LAUNCHER] : [...SERVER_FLAGS, ...(options.nodeFlags ?? []), SERVER_ENTRY]),
     'serve',
     ...['--models', options.models ?? BENCH_MODELS],
     ...['--port', String(port)],
     ...['--http-port', String(httpPort)],
     ...settings.flatMap((setting) => ['--set', setting]),
   ];
-  return ServerProcess.start({ name: 'scorewire', port, httpPort, command, core });
+  return ServerProcess.start({ name: 'scorewire', port, httpPort, command, core, env: options.env ?? {} });
 }
 
 /** The grpc-js floor on one core. */

@@ -59,6 +59,10 @@ export function addUnaryMethods(server: Server, methods: readonly UnaryMethod[],
   const others = internals._streamHandler;
   const byPath = new Map(methods.map((method) => [method.path, method]));
   internals._streamHandler = (interceptors, stream, headers) => {
+    // A stream's error comes with its close, which says all that can still be of use.
+    stream.on('error', ignore);
+    // Node tells of a stream a tick late: by then its client may have reset it, and to answer it would throw.
+    if (stream.destroyed || stream.closed) return;
     const method = byPath.get(headers[':path'] as string);
     if (method === undefined) {
       others.call(server, interceptors, stream, headers);
@@ -68,6 +72,8 @@ export function addUnaryMethods(server: Server, methods: readonly UnaryMethod[],
     UnaryCall.serve(stream, headers, method, maxMessageBytes);
   };
 }
+
+function ignore(): void {}
 
 /** `HOST:PORT`, as clients take it: an IPv6 address stands in brackets. */
 export function hostAndPort(host: string, port: number): string {

@@ -17,6 +17,10 @@ export type UnaryMethod = {
 export type RefusedStatus = { code: Status; details: string; metadata?: Metadata };
 
 const PREFIX_BYTES = 5;
+/** Pieces of a message that are kept apart: more of them are merged, since each is an object of some 100 bytes. */
+const MAX_PIECES = 64;
+/** Characters of a header that come back in an error: trailers that are too large are none. */
+const MAX_SHOWN = 100;
 /** Longer ones than a timer can hold (24 days) are left to whoever reads `deadlineMs`. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -67,19 +71,21 @@ export class UnaryCall {
     if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
   }
 
-  /** Serves the call that `stream` is. A message above `maxMessageBytes`, unpacked or not, is refused. */
+  /**
+   * Serves the call that `stream` is: open yet, and with a listener for its errors. A message above `maxMessageBytes`,
+   * unpacked or not, is refused.
+   */
   static serve(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     method: UnaryMethod,
     maxMessageBytes: number,
   ): void {
-    // A stream's error comes with its close, which says all that can still be of use.
-    stream.on('error', ignore);
     const contentType = headers['content-type'];
     if (contentType === undefined || !contentType.startsWith('application/grpc')) {
       stream.respond({ ':status': 415 }, { endStream: true });
       stream.resume();
+      stream.close(constants.NGHTTP2_NO_ERROR);
       return;
     }
     const timeout = headers['grpc-timeout'] as string | undefined;
@@ -92,14 +98,14 @@ export class UnaryCall {
     if (timeoutMs === undefined) {
       call.refuse({
         code: Status.INTERNAL,
-        details: `grpc-timeout: expected 1 to 8 digits and a unit, got "${timeout}"`,
+        details: `grpc-timeout: expected 1 to 8 digits and a unit, got "${clip(timeout)}"`,
       });
     }
   }
 
   /** Whether nobody waits for the answer any more. */
   get abandoned(): boolean {
-    return this.#closed;
+    return this.#closed || this.#stream.closed || this.#stream.destroyed;
   }
 
   /** Answers with `message`, if the call hasn't ended. */
@@ -150,8 +156,8 @@ export class UnaryCall {
       this.#chunks ??= this.#chunk === undefined ? [] : [this.#chunk];
       this.#chunks.push(chunk);
       // Prefixes cut in pieces are rare, and merged at once: a length is always read from one chunk.
-      const first = this.#chunks[0] as Buffer;
-      if (first.length < PREFIX_BYTES) this.#chunks = [Buffer.concat(this.#chunks)];
+      if ((this.#chunks[0] as Buffer).length < PREFIX_BYTES) this.#chunks = [Buffer.concat(this.#chunks)];
+      else if (this.#chunks.length > MAX_PIECES) this.#mergeSmall(this.#chunks);
       this.#chunk = this.#chunks[0];
     }
     const first = this.#chunk as Buffer;
@@ -162,18 +168,33 @@ export class UnaryCall {
         code: Status.RESOURCE_EXHAUSTED,
         details: `Received message larger than max (${length} vs ${this.#maxMessageBytes})`,
       });
-    } else if (this.#size > PREFIX_BYTES + length) {
+    } else if (this.#size >= 2 * PREFIX_BYTES + length) {
       this.refuse({ code: Status.UNIMPLEMENTED, details: 'expected one message, got more' });
     }
+  }
+
+  /** From the end, pieces that together are no larger than the one before them: each byte is copied a few times at most. */
+  #mergeSmall(chunks: Buffer[]): void {
+    let from = chunks.length - 1;
+    let size = (chunks[from] as Buffer).length;
+    while (from > 0 && (chunks.length - from < MAX_PIECES / 2 || (chunks[from - 1] as Buffer).length <= size)) {
+      from--;
+      size += (chunks[from] as Buffer).length;
+    }
+    chunks.push(Buffer.concat(chunks.splice(from), size));
   }
 
   /** For the stream's listeners. */
   end(): void {
     this.#ended = true;
-    if (this.#settled || this.#closed) return;
-    const first = this.#chunk;
-    if (first === undefined || first.length < PREFIX_BYTES || this.#size < PREFIX_BYTES + first.readUInt32BE(1)) {
-      this.refuse({ code: Status.UNIMPLEMENTED, details: 'expected one whole message, got none' });
+    if (this.#settled || this.abandoned) return;
+    if (this.#size === 0) {
+      this.refuse({ code: Status.UNIMPLEMENTED, details: 'expected one message, got none' });
+      return;
+    }
+    const first = this.#chunk as Buffer;
+    if (first.length < PREFIX_BYTES || this.#size !== PREFIX_BYTES + first.readUInt32BE(1)) {
+      this.refuse({ code: Status.INTERNAL, details: 'the request ends within a message' });
       return;
     }
     const all = this.#chunks === undefined ? first : Buffer.concat(this.#chunks, this.#size);
@@ -200,7 +221,7 @@ export class UnaryCall {
           ? { code: Status.INTERNAL, details: 'a compressed message, but grpc-encoding names no compression' }
           : {
               code: Status.UNIMPLEMENTED,
-              details: `grpc-encoding: expected identity, deflate or gzip, got "${encoding}"`,
+              details: `grpc-encoding: expected identity, deflate or gzip, got "${clip(encoding)}"`,
             },
       );
       return;
@@ -226,9 +247,11 @@ function parseTimeout(text: string): number | undefined {
   return match === null ? undefined : Number(match[1]) * (UNIT_MS[match[2] as string] as number);
 }
 
-// Shared by all calls: a closure for each event of each call is what the garbage collector would have to carry.
-function ignore(): void {}
+function clip(text: string | undefined): string {
+  return text === undefined || text.length <= MAX_SHOWN ? String(text) : `${text.slice(0, MAX_SHOWN)}...`;
+}
 
+// Shared by all calls: a closure for each event of each call is what the garbage collector would have to carry.
 function onData(this: Stream, chunk: Buffer): void {
   this[CALL].take(chunk);
 }

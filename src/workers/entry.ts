@@ -12,6 +12,7 @@ const sessions = new Map<number, Binding.InferenceSession>();
 /** The one task that Piscina gives this thread: it ends with the thread. */
 export default function serve({ port, signal }: ServeTask): never {
   initOrt();
+  port.postMessage({ kind: 'started' } satisfies WorkerReply);
   for (;;) {
     // Read before the port is: a request posted in between has raised it, and then the wait is none.
     const seen = Atomics.load(signal, 0);

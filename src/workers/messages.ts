@@ -37,4 +37,7 @@ export type RunReply = { kind: 'ran'; outputs: Tensor[]; runUs: number };
 /** The request failed and the worker is well: onnxruntime's message, for the log and never for a caller. */
 export type FailedReply = { kind: 'failed'; message: string };
 
-export type WorkerReply = LoadReply | RunReply | FailedReply;
+/** The first of all: the thread is ready for requests. */
+export type StartedReply = { kind: 'started' };
+
+export type WorkerReply = StartedReply | LoadReply | RunReply | FailedReply;

@@ -54,6 +54,8 @@ export class Worker {
       this.#pending.shift()?.resolve(reply);
       if (this.#pending.length === 0) this.#whenIdle?.();
     });
+    // The thread says that it stands: to end it while it loads onnxruntime aborts the process.
+    this.#pending.push({ resolve: () => {}, reject: () => {} });
     this.#pool.run({ port: port2, signal: this.#signal }, { transferList: [port2] }).catch(gone);
   }
 
@@ -114,8 +116,9 @@ export class Worker {
   #post(request: WorkerRequest): Promise<WorkerReply> {
     if (this.#state !== 'running') return Promise.reject(workerExited(this.id));
     return new Promise((resolve, reject) => {
-      this.#pending.push({ resolve, reject });
+      // First, since it throws for what can't be cloned; replies never come before this turn ends.
       this.#port.postMessage(request);
+      this.#pending.push({ resolve, reject });
       Atomics.add(this.#signal, 0, 1);
       Atomics.notify(this.#signal, 0);
     });

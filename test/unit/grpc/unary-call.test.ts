@@ -13,6 +13,7 @@ let calls: { call: UnaryCall; message: Buffer }[];
 let onMessage: (call: UnaryCall, message: Buffer) => void;
 const server = http2.createServer();
 server.on('stream', (stream, headers) => {
+  stream.on('error', () => {});
   const method = {
     path: PATH,
     onMessage: (call: UnaryCall, message: Buffer) => {
@@ -104,8 +105,9 @@ test.each([1, 2, 4, 5, 6, 7, 28])('a request in pieces of %i bytes', async (size
 
 test.each([
   ['nothing', Buffer.alloc(0), 12],
-  ['half a prefix', Buffer.of(0, 0, 0), 12],
-  ['half a message', frame(MESSAGE).subarray(0, 12), 12],
+  ['half a prefix', Buffer.of(0, 0, 0), 13],
+  ['half a message', frame(MESSAGE).subarray(0, 12), 13],
+  ['a message and a bit', Buffer.concat([frame(MESSAGE), Buffer.of(0)]), 13],
   ['two messages', Buffer.concat([frame(MESSAGE), frame(MESSAGE)]), 12],
   ['a message above the limit', frame(Buffer.alloc(LIMIT + 1)), 8],
   ['an announcement of 4 GB', Buffer.of(0, 0xff, 0xff, 0xff, 0xff, 1), 8],
@@ -114,6 +116,17 @@ test.each([
   stream.end(body);
   expect((await outcome).status).toBe(status);
   expect(calls).toHaveLength(0);
+});
+
+test('a message of just the limit, in frames of a byte', async () => {
+  const body = frame(Buffer.from(Array.from({ length: LIMIT }, (_, index) => index % 251)));
+  const { stream, outcome } = start();
+  for (const byte of body) {
+    stream.write(Buffer.of(byte));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  stream.end();
+  expect((await outcome).message).toEqual(body);
 });
 
 test('a message of just the limit', async () => {

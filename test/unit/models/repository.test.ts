@@ -84,7 +84,7 @@ describe('a repository', () => {
     const bytes = spec?.source.kind === 'bytes' ? spec.source.bytes : new Uint8Array();
     // Not a window on memory that is shared with others: it is handed to threads.
     expect(bytes.buffer.byteLength).toBe(bytes.byteLength);
-    const results = await runModel(bytes, { X: floats([[1, 2, 3]]) });
+    const results = await runModel(new Uint8Array(bytes), { X: floats([[1, 2, 3]]) });
     expect(results.output_probability?.dims).toEqual([1, 2]);
   });
 

@@ -1,0 +1,98 @@
+// The benchmark gate: fails when a call costs our server more CPU than it did, beside the echo in the same run.
+//
+// npm run bench:gate [-- --planted 15%] [--json FILE]
+//
+// CPU time by the operating system's account, since it suffers least from what else runs on the machine; beside the echo,
+// since machines differ; in short loads that take turns (A B B A), since a machine differs from minute to minute.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { parseShare } from '../src/bench/quantity.ts';
+import { median } from '../src/bench/statistics.ts';
+import { type ServerProcess, stopAllServers } from './harness/server-process.ts';
+import { startEcho, startScorewire } from './harness/servers.ts';
+import { onlyFlow, PEAK_IN_FLIGHT, Suite } from './harness/suite.ts';
+
+const BASELINE = fileURLToPath(new URL('./gate.json', import.meta.url));
+const PLANTED_DELAY = fileURLToPath(new URL('./servers/planted-delay.ts', import.meta.url));
+
+interface Baseline {
+  /** Our server's CPU microseconds a call over the echo's, 64 in flight. */
+  ratio: number;
+  /** How much more it may be, as a share. */
+  maxRegression: number;
+}
+
+interface Options {
+  planted: string;
+  pairs: number;
+  json?: string;
+  update?: boolean;
+}
+
+const options = new Command('bench:gate')
+  .description('Compares the CPU of a call with that of the echo, and with what bench/gate.json says of it.')
+  .option('--planted <share>', 'make our server slower by so much of its own cost: the gate has to see it', '0')
+  .option('--pairs <n>', 'loads of each server', Number, 16)
+  .option('--json <file>', 'write what was measured')
+  .option('--update', 'write the measured ratio to bench/gate.json')
+  .parse()
+  .opts<Options>();
+
+const SECONDS = 0.8;
+const WARM_UP_SECONDS = 6;
+
+const suite = new Suite({ seconds: SECONDS, warmUpSeconds: 0.1, repetitions: 1 });
+const baseline = JSON.parse(readFileSync(BASELINE, 'utf8')) as Baseline;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void stopAllServers().then(() => process.exit(130)));
+}
+
+const planted = parseShare(options.planted, '--planted');
+try {
+  const echo = await startEcho();
+  const ours = await startScorewire(
+    planted === 0 ? {} : { nodeFlags: ['--import', PLANTED_DELAY], env: { PLANTED_SHARE: String(planted) } },
+  );
+  for (const server of [echo, ours]) await cpuOf(server, WARM_UP_SECONDS);
+  const ratios: number[] = [];
+  for (let pair = 0; pair < options.pairs; pair++) {
+    const order = pair % 2 === 0 ? [ours, echo] : [echo, ours];
+    const cpu = new Map<ServerProcess, number>();
+    for (const server of order) cpu.set(server, await cpuOf(server, SECONDS));
+    ratios.push((cpu.get(ours) as number) / (cpu.get(echo) as number));
+  }
+  judge(ratios);
+} finally {
+  await stopAllServers();
+}
+
+/** CPU microseconds a call, 64 in flight. */
+async function cpuOf(server: ServerProcess, seconds: number): Promise<number> {
+  const flow = suite.flow('boosted-trees', { kind: 'closed', inFlight: PEAK_IN_FLIGHT });
+  const { server: cpu, flows } = await suite.load(server, [flow], { seconds });
+  if (cpu === undefined) throw new Error('this system has no /proc to read CPU time from');
+  if (onlyFlow(flows).answers.count === 0) throw new Error(`${server.name} answered nothing`);
+  return cpu.cpuUsPerCall;
+}
+
+function judge(ratios: readonly number[]): void {
+  const ratio = median(ratios);
+  const limit = baseline.ratio * (1 + baseline.maxRegression);
+  const sorted = [...ratios].sort((a, b) => a - b);
+  const shown = [sorted[0], sorted.at(-1)].map((value) => (value as number).toFixed(3)).join(' to ');
+  console.log(
+    `server CPU a call / echo: ${ratio.toFixed(3)} (${shown}, ${ratios.length} pairs); ` +
+      `at most ${limit.toFixed(3)} = ${baseline.ratio} + ${100 * baseline.maxRegression} %`,
+  );
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ ratio, ratios, limit, planted })}\n`);
+  if (options.update === true) {
+    const next: Baseline = { ...baseline, ratio: Number(ratio.toFixed(3)) };
+    writeFileSync(BASELINE, `${JSON.stringify(next, undefined, 2)}\n`);
+    console.log(`written to ${BASELINE}`);
+  } else if (ratio > limit) {
+    console.log('a call costs more than it did');
+    process.exitCode = 1;
+  }
+}
