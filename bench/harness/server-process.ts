@@ -5,14 +5,16 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from '../../src/bench/pinning.ts';
-import { type ProcessMemory, readProcessMemory } from '../../src/bench/process-cpu.ts';
+import { descendants, type ProcessMemory, readProcessMemory } from '../../src/bench/process-cpu.ts';
 import { waitUntilServing } from './health.ts';
 import { HOST, ROOT } from './settings.ts';
 
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 15_000;
 const LOG_TAIL_CHARACTERS = 2_000;
+const READY_POLL_MS = 50;
 
 const running = new Set<ServerProcess>();
 
@@ -27,6 +29,8 @@ export interface ServerCommand {
   core: number | undefined;
   /** Variables beside those that we have. */
   env?: Readonly<Record<string, string>>;
+  /** Whether it answers, for servers without the standard health service; asked until it says yes. */
+  ready?: (address: string) => Promise<boolean>;
 }
 
 export class ServerProcess {
@@ -72,7 +76,9 @@ export class ServerProcess {
     const startedAt = performance.now();
     const server = new ServerProcess(command);
     try {
-      await waitUntilServing(`${HOST}:${command.port}`, START_LIMIT_MS, () => server.#hasEnded);
+      const address = `${HOST}:${command.port}`;
+      if (command.ready === undefined) await waitUntilServing(address, START_LIMIT_MS, () => server.#hasEnded);
+      else await server.#waitUntilReady(address, command.ready);
       server.startedInMs = performance.now() - startedAt;
       return server;
     } catch (error) {
@@ -80,6 +86,25 @@ export class ServerProcess {
       await server.stop();
       throw new Error(`${command.name}: ${(error as Error).message}\n${tail}`);
     }
+  }
+
+  async #waitUntilReady(address: string, ready: (address: string) => Promise<boolean>): Promise<void> {
+    const endsAt = performance.now() + START_LIMIT_MS;
+    while (!(await ready(address))) {
+      if (this.#hasEnded) throw new Error('ended before it was ready');
+      if (performance.now() > endsAt) throw new Error(`not ready after ${START_LIMIT_MS / 1000} s`);
+      await sleep(READY_POLL_MS);
+    }
+  }
+
+  /** The process and all that it has started. */
+  pids(): number[] {
+    return descendants(this.pid);
+  }
+
+  /** Peak resident memory, of all its processes together. */
+  peakMiB(): number {
+    return this.pids().reduce((sum, pid) => sum + (readProcessMemory(pid)?.peakResidentBytes ?? 0), 0) / 2 ** 20;
   }
 
   /** The end of what the server has logged. */

@@ -5,8 +5,8 @@ import http2 from 'node:http2';
 import { isMainThread } from 'node:worker_threads';
 
 /** What a call costs is measured while this many come, then the delay begins. */
-const CALLS_TO_LEARN = 60_000;
-const CALLS_TO_SETTLE = 20_000;
+const CALLS_TO_LEARN = 120_000;
+const CALLS_TO_SETTLE = 70_000;
 
 const share = Number(process.env.PLANTED_SHARE ?? 0);
 if (isMainThread && share > 0) {

@@ -42,6 +42,14 @@ export function readMachineCpuUs(): number | undefined {
   return (user + nice + system + irq + softIrq + steal) * TICK_US;
 }
 
+/** A process and all that it has started, and they in turn; the process alone where the system has no /proc. */
+export function descendants(pid: number): number[] {
+  const children = threadsOf(pid).flatMap((tid) =>
+    (readProc(`/proc/${pid}/task/${tid}/children`) ?? '').split(' ').filter((child) => child !== ''),
+  );
+  return [pid, ...children.flatMap((child) => descendants(Number(child)))];
+}
+
 /** Resident memory of a process. */
 export interface ProcessMemory {
   residentBytes: number;
