@@ -1,5 +1,6 @@
 // The calls that a benchmark makes: requests for one model, encoded before the first is sent.
 
+import { createHash } from 'node:crypto';
 import { credentials, Metadata, type ServiceError, status as Status } from '@grpc/grpc-js';
 import {
   GRPCInferenceServiceClient,
@@ -42,6 +43,8 @@ export interface ModelCalls {
   digest: string | undefined;
   /** Of the first request. */
   bytes: number;
+  /** SHA-256 over all requests, hexadecimal. */
+  requestsDigest: string;
 }
 
 const CALL_LIMIT_MS = 10_000;
@@ -49,10 +52,15 @@ const CALL_LIMIT_MS = 10_000;
 /** Asks the server about the model and encodes the requests. @throws BenchError */
 export async function modelCalls(options: CallsOptions): Promise<ModelCalls> {
   const calls = options.api === 'native' ? await nativeCalls(options) : await inferCalls(options);
-  return { ...calls, bytes: calls.messages[0]?.length ?? 0 };
+  const hash = createHash('sha256');
+  for (const message of calls.messages) hash.update(message);
+  return { ...calls, bytes: calls.messages[0]?.length ?? 0, requestsDigest: hash.digest('hex') };
 }
 
 async function nativeCalls({ address, model, version, rows, count, seed }: CallsOptions) {
+  if (version !== undefined && !/^\d{1,18}$/.test(version)) {
+    throw new BenchError(`--model-version: expected a whole number, found "${version}"`);
+  }
   const client = new ModelServiceClient(address, credentials.createInsecure());
   let info: ModelInfo;
   try {
@@ -233,12 +241,23 @@ function rawContents(input: TensorMetadata, row: FileRow, position: number, inde
   const view = new DataView(new ArrayBuffer(bytes * values.length));
   values.forEach((value, at) => {
     const number = value === null ? Number.NaN : Number(value);
-    if (Number.isNaN(number) && !input.datatype.startsWith('FP')) {
-      throw new BenchError(`${where}: expected a number, found ${JSON.stringify(value)}`);
+    if (!input.datatype.startsWith('FP') && !fits(number, input.datatype)) {
+      throw new BenchError(
+        `${where}: expected a whole number of type ${input.datatype}, found ${JSON.stringify(value)}`,
+      );
     }
     write(view, at * bytes, number);
   });
   return new Uint8Array(view.buffer);
+}
+
+function fits(value: number, datatype: string): boolean {
+  if (!Number.isInteger(value)) return false;
+  if (datatype === 'BOOL') return value === 0 || value === 1;
+  const bits = Number(/\d+$/.exec(datatype)?.[0]);
+  return datatype.startsWith('U')
+    ? value >= 0 && value < 2 ** bits
+    : value >= -(2 ** (bits - 1)) && value < 2 ** (bits - 1);
 }
 
 /**

@@ -1,6 +1,6 @@
 // Two results of `scorewire bench`, side by side: what got worse, by how much, and how sure that is.
 
-import { type BenchResult, type Metric, metricsOf } from './result.ts';
+import { type BenchResult, doubtsOf, type Metric, metricsOf } from './result.ts';
 import { mean, variance } from './statistics.ts';
 
 export interface Comparison {
@@ -18,7 +18,7 @@ export interface Comparison {
 
 export interface ComparedResults {
   comparisons: Comparison[];
-  /** Scenarios of the first that the second doesn't have. */
+  /** Scenarios and figures of the first that the second doesn't have. */
   missing: string[];
   /** Why the two may not be comparable. */
   warnings: string[];
@@ -31,6 +31,7 @@ const MAX_MORE_ERRORS = 0.001;
 export function compareResults(before: BenchResult, after: BenchResult, maxRegression: number): ComparedResults {
   const comparisons: Comparison[] = [];
   const missing: string[] = [];
+  const sameRate = before.settings.ratePerSecond === after.settings.ratePerSecond;
   for (const scenario of before.scenarios) {
     const other = after.scenarios.find(({ name }) => name === scenario.name);
     if (other === undefined) {
@@ -40,8 +41,15 @@ export function compareResults(before: BenchResult, after: BenchResult, maxRegre
     const others = metricsOf(other);
     for (const metric of metricsOf(scenario)) {
       const found = others.find(({ name }) => name === metric.name);
-      if (found === undefined || found.values.length === 0 || metric.values.length === 0) continue;
-      comparisons.push(compareMetric(scenario.name, metric, found.values, maxRegression));
+      if (metric.values.length === 0) continue;
+      if (found === undefined || found.values.length === 0) {
+        missing.push(`${scenario.name}, ${metric.name}`);
+        continue;
+      }
+      // Under different rates latencies say nothing of the server; a search is as coarse as its last step.
+      const judged = metric.judged && (scenario.name !== 'server' || sameRate);
+      const slack = scenario.name === 'find-max' ? before.settings.precision + after.settings.precision : 0;
+      comparisons.push(compareMetric(scenario.name, { ...metric, judged }, found.values, maxRegression + slack));
     }
   }
   return { comparisons, missing, warnings: warningsOf(before, after) };
@@ -54,11 +62,13 @@ function compareMetric(scenario: string, metric: Metric, after: readonly number[
   if (metric.unit === 'share') {
     return { ...shared, worseBy: b - a, interval: undefined, regressed: metric.judged && b - a > MAX_MORE_ERRORS };
   }
-  // On logarithms, so that a ratio's interval comes out; slower is above 0 whichever way the metric goes.
-  const sign = metric.better === 'lower' ? 1 : -1;
-  const logs = (values: readonly number[]) => values.map((value) => sign * Math.log(Math.max(value, Number.MIN_VALUE)));
-  const interval = welchInterval(logs(before), logs(after))?.map(Math.expm1) as [number, number] | undefined;
-  const worseBy = Math.expm1(mean(logs(after)) - mean(logs(before)));
+  // On logarithms, so that a ratio's interval comes out.
+  const logs = (values: readonly number[]) => values.map((value) => Math.log(Math.max(value, Number.MIN_VALUE)));
+  const worse = (logRatio: number) => (metric.better === 'lower' ? 1 : -1) * Math.expm1(logRatio);
+  const interval = welchInterval(logs(before), logs(after))
+    ?.map(worse)
+    .sort((low, high) => low - high) as [number, number] | undefined;
+  const worseBy = worse(mean(logs(after)) - mean(logs(before)));
   const regressed = metric.judged && worseBy > limit && (interval === undefined || interval[0] > 0);
   return { ...shared, worseBy, interval, regressed };
 }
@@ -99,6 +109,15 @@ function warningsOf(before: BenchResult, after: BenchResult): string[] {
   differ('machine', [before.machine.cpu, before.machine.cores], [after.machine.cpu, after.machine.cores]);
   differ('model', before.target.model, after.target.model);
   differ('API', before.target.api, after.target.api);
+  differ('requests', before.target.requestsDigest, after.target.requestsDigest);
+  for (const [side, result] of [
+    ['before', before],
+    ['after', after],
+  ] as const) {
+    for (const scenario of result.scenarios) {
+      for (const doubt of doubtsOf(scenario)) warnings.push(`${side}, ${scenario.name}: ${doubt}`);
+    }
+  }
   for (const key of ['ratePerSecond', 'inFlight', 'offlineInFlight', 'connections', 'processes', 'bound'] as const) {
     differ(key, before.settings[key], after.settings[key]);
   }

@@ -81,6 +81,7 @@ export async function findMax(
   }
   while (high / low - 1 > precision) {
     const middle = Math.sqrt(low * high);
+    if (middle <= low || middle >= high) break;
     if (await holds(middle)) low = middle;
     else high = middle;
   }

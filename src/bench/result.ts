@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { BenchError } from './bench-error.ts';
 import { LatencyHistogram } from './histogram.ts';
 import type { Machine } from './machine.ts';
-import { errorShare, flowOf, type RunSettings, type ScenarioResult } from './scenario.ts';
+import type { FlowReport } from './report.ts';
+import { errorShare, flowOf, heldBackShare, type RunSettings, type ScenarioResult } from './scenario.ts';
 
 /** Goes up with each change that a reader of the old one would misunderstand. */
 export const SCHEMA = 'scorewire-bench/1';
@@ -17,8 +18,9 @@ export interface BenchResult {
   label: string;
   /** The generator's machine; the server's too where it is on loopback. */
   machine: Machine;
-  /** The commit of the folder in which the command ran; undefined outside a checkout. */
+  /** The commit of the folder in which the command ran, and whether there were changes beside it; undefined outside a checkout. */
   commit: string | undefined;
+  changed: boolean | undefined;
   target: {
     address: string;
     api: string;
@@ -26,6 +28,8 @@ export interface BenchResult {
     version: string;
     digest: string | undefined;
     requestBytes: number;
+    /** SHA-256 over all requests: equal ones are the same rows. */
+    requestsDigest: string;
   };
   settings: Omit<RunSettings, 'address' | 'api' | 'model'>;
   scenarios: ScenarioResult[];
@@ -52,21 +56,17 @@ export function metricsOf({ name, reports, found }: ScenarioResult): Metric[] {
   const latency = (percentile: number) =>
     flows.map(({ answers }) => LatencyHistogram.decode(answers.histogram).percentileUs(percentile));
   const metrics: Metric[] = [];
-  if (name !== 'server') {
-    metrics.push(
-      metric(
-        'throughput',
-        'calls/s',
-        'higher',
-        flows.map(({ answeredPerSecond }) => answeredPerSecond),
-      ),
-    );
+  const answered = flows.map(({ answeredPerSecond }) => answeredPerSecond);
+  // An open loop's throughput is what was asked of it, until the server falls behind.
+  metrics.push(metric(name === 'server' ? 'answered' : 'throughput', 'calls/s', 'higher', answered, name !== 'server'));
+  // Where nothing was answered there is no latency, and not one of 0.
+  if (flows.every(({ answers }) => answers.count > 0)) {
+    metrics.push(metric('p50', 'us', 'lower', latency(50)));
+    // MLPerf's figure of a single stream.
+    if (name === 'single-stream') metrics.push(metric('p90', 'us', 'lower', latency(90)));
+    metrics.push(metric('p99', 'us', 'lower', latency(99)));
+    metrics.push(metric('p99.9', 'us', 'lower', latency(99.9), false));
   }
-  metrics.push(metric('p50', 'us', 'lower', latency(50)));
-  // MLPerf's figure of a single stream.
-  if (name === 'single-stream') metrics.push(metric('p90', 'us', 'lower', latency(90)));
-  metrics.push(metric('p99', 'us', 'lower', latency(99)));
-  metrics.push(metric('p99.9', 'us', 'lower', latency(99.9), false));
   const cpu = reports.map(({ server }) => server?.cpuUsPerCall);
   if (cpu.every((us) => us !== undefined)) metrics.push(metric('server CPU a call', 'us', 'lower', cpu as number[]));
   metrics.push(metric('errors', 'share', 'lower', flows.map(errorShare)));
@@ -81,12 +81,37 @@ function metric(name: string, unit: string, better: Metric['better'], values: nu
 export function doubtsOf({ reports, found }: ScenarioResult): string[] {
   const reasons = new Set(reports.flatMap(({ client }) => client.reasons));
   const doubts = [...reasons].map((reason) => `the client is the limit: ${reason}`);
-  if (found?.stoppedBy === 'client') doubts.push('the client was the limit before the server was: a lower bound');
+  if (found?.ratePerSecond === 0) doubts.push('no rate kept the bound');
+  else if (found?.stoppedBy === 'client') doubts.push('the client was the limit before the server was: a lower bound');
   if (found?.stoppedBy === 'ceiling') doubts.push('the highest rate allowed was held: a lower bound');
+  for (const flow of reports.map(flowOf)) {
+    const doubt = heldBackDoubt(flow);
+    if (doubt !== undefined && !doubts.includes(doubt)) doubts.push(doubt);
+  }
   const others = Math.max(0, ...reports.map(({ othersCpuShare }) => othersCpuShare ?? 0));
   if (others > NOISY_CPU_SHARE) doubts.push(`other work took up to ${(100 * others).toFixed(0)} % of a core`);
   return doubts;
 }
+
+/** Calls that the peer's stream limit kept from starting; undefined where they are few. */
+function heldBackDoubt(flow: FlowReport): string | undefined {
+  const { shape, calls, heldBack, answeredPerSecond, answers, connections } = flow;
+  const cure = `the server's limit on streams; give it more than ${connections} connection${connections > 1 ? 's' : ''} (--connections)`;
+  if (shape.kind === 'open') {
+    return heldBackShare(flow) > MAX_HELD_BACK
+      ? `${Math.round((100 * heldBack) / calls)} % of the calls waited for a free stream: ${cure}`
+      : undefined;
+  }
+  // Little's law.
+  const inFlight = (answeredPerSecond * answers.meanUs) / 1e6;
+  return answers.count > 0 && shape.inFlight > MIN_CHECKED_IN_FLIGHT && inFlight < MIN_IN_FLIGHT_SHARE * shape.inFlight
+    ? `only about ${Math.round(inFlight)} of ${shape.inFlight} calls were in flight: ${cure}`
+    : undefined;
+}
+
+const MAX_HELD_BACK = 0.01;
+const MIN_CHECKED_IN_FLIGHT = 100;
+const MIN_IN_FLIGHT_SHARE = 0.7;
 
 /** Of one core; more beside a load shows in its latencies. */
 const NOISY_CPU_SHARE = 0.1;
@@ -105,8 +130,18 @@ export function readResult(file: string): BenchResult {
   } catch {
     throw new BenchError(`${file}: not JSON`);
   }
-  if (result?.schema !== SCHEMA || !Array.isArray(result.scenarios)) {
+  if (result?.schema !== SCHEMA) {
     throw new BenchError(`${file}: expected "schema": "${SCHEMA}", found ${JSON.stringify(result?.schema)}`);
+  }
+  try {
+    // Whatever compare will look at: what is not there fails now, and by the file's name.
+    const { machine, target, settings, scenarios } = result as BenchResult;
+    for (const part of [machine.cpu, target.model, settings.connections, scenarios.length]) {
+      if (part === undefined) throw new Error('a part is missing');
+    }
+    for (const scenario of scenarios) metricsOf(scenario);
+  } catch (error) {
+    throw new BenchError(`${file}: not a whole result: ${(error as Error).message}`);
   }
   return result as BenchResult;
 }

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { BenchError } from './bench-error.ts';
 import type { GeneratorMessage } from './generator-process.ts';
 import { pinned } from './pinning.ts';
 import type { LoadPlan } from './plan.ts';
@@ -29,12 +30,12 @@ export function runLoad(plan: LoadPlan, core?: number): Promise<LoadReport> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
-      reject(new Error(`the load generator has not reported within ${limitMs / 1000} s`));
+      reject(new BenchError(`the load generator has not reported within ${limitMs / 1000} s`));
     }, limitMs);
     child.once('message', (message: GeneratorMessage) => {
       clearTimeout(timer);
       if ('report' in message) resolve(message.report);
-      else reject(new Error(`load generator: ${message.error}`));
+      else reject(new BenchError(`load generator: ${message.error}`));
     });
     rejectOnEnd(child, timer, reject);
     child.send(plan);
@@ -44,7 +45,7 @@ export function runLoad(plan: LoadPlan, core?: number): Promise<LoadReport> {
 function rejectOnEnd(child: ChildProcess, timer: NodeJS.Timeout, reject: (error: Error) => void): void {
   const fail = (reason: string): void => {
     clearTimeout(timer);
-    reject(new Error(`the load generator ${reason}`));
+    reject(new BenchError(`the load generator ${reason}`));
   };
   child.once('error', (error) => fail(`could not be started: ${error.message}`));
   child.once('exit', (code, signal) => fail(`ended with ${signal ?? code} before it reported`));

@@ -65,7 +65,6 @@ export async function runScenario(
   settings: RunSettings,
   progress: Progress,
 ): Promise<ScenarioResult> {
-  const before = await readServerSplit(settings.metricsUrl, settings.model);
   let found: FoundMax | undefined;
   let rate = settings.ratePerSecond;
   if (name === 'find-max') {
@@ -84,6 +83,7 @@ export async function runScenario(
     );
     rate = found.ratePerSecond;
   }
+  const before = await readServerSplit(settings.metricsUrl, settings.model);
   const reports: LoadReport[] = [];
   const repetitions = name === 'find-max' ? (rate > 0 ? 1 : 0) : settings.repetitions;
   for (let repetition = 0; repetition < repetitions; repetition++) {
@@ -152,7 +152,7 @@ async function runOnce(
             name,
             path: load.path,
             messages: load.messages,
-            connections: part.kind === 'closed' ? Math.min(settings.connections, part.inFlight) : settings.connections,
+            connections: connectionsFor(part, settings.connections),
             shape: part,
             sampleEvery: 0,
           },
@@ -164,6 +164,14 @@ async function runOnce(
   );
   return mergeReports(reports);
 }
+
+/** Servers allow about 100 calls at once on a connection: more in flight need more of them. */
+function connectionsFor(shape: LoadShape, asked: number): number {
+  if (shape.kind === 'open') return asked;
+  return Math.min(shape.inFlight, Math.max(asked, Math.ceil(shape.inFlight / STREAMS_PER_CONNECTION)));
+}
+
+const STREAMS_PER_CONNECTION = 100;
 
 function describeLoad(name: ScenarioName, shape: LoadShape): string {
   return shape.kind === 'closed'
@@ -178,7 +186,7 @@ function trialOf(ratePerSecond: number, report: LoadReport, bound: Slo): Trial {
     kept: brokenBy(flow, bound).length === 0,
     p99Us: flow.answers.p99Us,
     errorShare: errorShare(flow),
-    limited: report.client.limited,
+    limited: report.client.limited || heldBackShare(flow) > MAX_HELD_BACK,
   };
 }
 
@@ -186,6 +194,13 @@ function trialOf(ratePerSecond: number, report: LoadReport, bound: Slo): Trial {
 export function flowOf(report: LoadReport): FlowReport {
   return report.flows[0] as FlowReport;
 }
+
+/** Calls of an open loop that the peer's stream limit kept from starting in time. */
+export function heldBackShare({ shape, calls, heldBack }: FlowReport): number {
+  return shape.kind === 'open' && calls > 0 ? heldBack / calls : 0;
+}
+
+const MAX_HELD_BACK = 0.01;
 
 /** Calls that were not answered OK, as a share; 1 where there were no calls. */
 export function errorShare({ calls, answers }: FlowReport): number {

@@ -33,6 +33,8 @@ export function logAxis(title: string, values: readonly number[], format: (value
       if (at >= from && at <= to) ticks.push([at, format(at)]);
     }
   }
+  // Values close together may have no round number among them.
+  if (ticks.length < 2) ticks.push([from, format(from)], [to, format(to)]);
   return { title, from, to, log: true, ticks };
 }
 

@@ -10,6 +10,7 @@ import { formatShare, parseDuration, parseShare, parseSlo } from '../bench/quant
 import { type BenchResult, doubtsOf, metricsOf, readResult, SCHEMA } from '../bench/result.ts';
 import { flowOf, type RunSettings, runScenario } from '../bench/scenario.ts';
 import { SCENARIOS, type ScenarioName } from '../bench/scenario-names.ts';
+import { readServerSplit } from '../bench/server-split.ts';
 import { brokenBy } from '../bench/slo.ts';
 import { median } from '../bench/statistics.ts';
 import { SetupError } from '../errors.ts';
@@ -60,13 +61,19 @@ async function run(flags: BenchFlags): Promise<void> {
     offlineInFlight: whole(flags.offlineInFlight, '--offline-in-flight', 1),
     bound: parseSlo(flags.bound, '--bound'),
     ceilingPerSecond: positive(flags.ceiling, '--ceiling'),
-    precision: parseShare(flags.precision, '--precision'),
+    precision: Math.max(MIN_PRECISION, parseShare(flags.precision, '--precision')),
     seed,
     cores: flags.cores === undefined ? [] : flags.cores.split(',').map((core) => whole(core, '--cores', 0)),
     serverPids: (flags.serverPid ?? []).map((pid) => whole(pid, '--server-pid', 1)),
     metricsUrl: flags.metricsUrl,
   };
+  // Before the long work: what could only fail after it.
+  for (const [flag, file] of Object.entries({ '--json': flags.json, '--html': flags.html })) checkWritable(flag, file);
+  for (const pid of settings.serverPids) checkRunning(pid);
   const calls = await modelCalls({ address, api, model, version, rows, count, seed });
+  if (settings.metricsUrl !== undefined && (await readServerSplit(settings.metricsUrl, model)) === undefined) {
+    throw new BenchError(`--metrics-url: no metrics of ours at ${settings.metricsUrl}`);
+  }
 
   const startedAt = new Date();
   const progress = new BenchProgress(process.stderr);
@@ -75,7 +82,7 @@ async function run(flags: BenchFlags): Promise<void> {
     startedAt: startedAt.toISOString(),
     label: flags.label,
     machine: describeMachine(),
-    commit: describeCommit(process.cwd())?.commit,
+    ...(describeCommit(process.cwd()) ?? { commit: undefined, changed: undefined }),
     target: {
       address,
       api,
@@ -83,11 +90,25 @@ async function run(flags: BenchFlags): Promise<void> {
       version: calls.version,
       digest: calls.digest,
       requestBytes: calls.bytes,
+      requestsDigest: calls.requestsDigest,
     },
     settings,
     scenarios: [],
     broken: slo && [],
   };
+  // What was measured is kept, whatever ends the run.
+  const finish = (): void => {
+    progress.stop();
+    print(result);
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 1)}\n`);
+    if (flags.html !== undefined) writeFileSync(flags.html, htmlReport(result));
+    for (const file of [flags.json, flags.html]) if (file !== undefined) console.log(`written to ${file}`);
+  };
+  const interrupted = (): void => {
+    finish();
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted);
   try {
     if (settings.ratePerSecond === 0 && scenarios.some((name) => name === 'server' || name === 'find-max')) {
       settings.ratePerSecond = await halfOfPeak(calls, settings, progress);
@@ -96,19 +117,47 @@ async function run(flags: BenchFlags): Promise<void> {
       const outcome = await runScenario(name, calls, settings, (text, seconds) => progress.start(text, seconds));
       progress.stop();
       result.scenarios.push(outcome);
-      if (slo !== undefined && name !== 'find-max') {
-        const broken = new Set(outcome.reports.flatMap((report) => brokenBy(flowOf(report), slo)));
-        result.broken?.push(...[...broken].map((line) => `${name}: ${line}`));
-      }
+      if (slo === undefined) continue;
+      const broken =
+        outcome.found === undefined
+          ? outcome.reports.flatMap((report) => brokenBy(flowOf(report), slo))
+          : outcome.found.ratePerSecond === 0
+            ? ['no rate kept the bound']
+            : [];
+      result.broken?.push(...[...new Set(broken)].map((line) => `${name}: ${line}`));
     }
   } finally {
-    progress.stop();
+    process.off('SIGINT', interrupted);
+    finish();
   }
-  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 1)}\n`);
-  if (flags.html !== undefined) writeFileSync(flags.html, htmlReport(result));
-  print(result);
-  for (const file of [flags.json, flags.html]) if (file !== undefined) console.log(`written to ${file}`);
-  if ((result.broken?.length ?? 0) > 0) process.exitCode = 1;
+  const silent = result.scenarios.filter(({ reports }) =>
+    reports.every((report) => flowOf(report).answers.count === 0),
+  );
+  for (const { name, reports } of silent) {
+    const calls = reports.reduce((sum, report) => sum + flowOf(report).calls, 0);
+    console.error(`${name}: ${calls === 0 ? 'not one call fell into the measured time' : 'not one call was answered'}`);
+  }
+  if (silent.length > 0 || (result.broken?.length ?? 0) > 0) process.exitCode = 1;
+}
+
+/** Finer than this is beyond what two runs agree in. */
+const MIN_PRECISION = 0.001;
+
+function checkWritable(flag: string, file: string | undefined): void {
+  if (file === undefined) return;
+  try {
+    writeFileSync(file, '', { flag: 'a' });
+  } catch (error) {
+    throw new BenchError(`${flag}: can't write ${file}: ${(error as Error).message}`);
+  }
+}
+
+function checkRunning(pid: number): void {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    throw new BenchError(`--server-pid: there is no process ${pid}`);
+  }
 }
 
 /** The closed loop's throughput halved: a rate that a server should carry with ease. */
@@ -188,7 +237,7 @@ function compare(before: string, after: string, maxRegression: string): void {
   console.log(
     worse === 0 && missing.length === 0
       ? `nothing is worse by more than ${formatShare(limit)}`
-      : `${worse} of ${comparisons.length} figures are worse by more than ${formatShare(limit)}${missing.length > 0 ? `, ${missing.length} scenarios are missing` : ''}`,
+      : `${worse} of ${comparisons.length} figures are worse by more than ${formatShare(limit)}${missing.length > 0 ? `, ${missing.length} are missing` : ''}`,
   );
   if (worse > 0 || missing.length > 0) process.exitCode = 1;
 }

@@ -127,12 +127,27 @@ test.each([
   [['--model', 'churn', '--seconds', '-1'], /--seconds: expected a number above 0, found "-1"/],
   [['--model', 'churn', '--slo', 'p99'], /--slo/],
   [['--model', 'churn', '--rows', '/nowhere.jsonl'], /--rows: can't read \/nowhere\.jsonl/],
+  [['--model', 'churn', '--json', '/nowhere/a.json'], /--json: can't write \/nowhere\/a\.json/],
+  [['--model', 'churn', '--model-version', 'abc'], /--model-version: expected a whole number, found "abc"/],
+  [['--model', 'churn', '--metrics-url', 'http://127.0.0.1:1/'], /--metrics-url: no metrics of ours/],
+  [['--model', 'churn', '--server-pid', '999999999'], /--server-pid: there is no process 999999999/],
   [['--model', 'churn', '--address', '127.0.0.1:1'], /--address: nothing answers at 127\.0\.0\.1:1/],
 ])('%j', async (args, said) => {
   const { code, stderr } = await bench(...args);
   expect(code).toBe(1);
   expect(stderr).toMatch(said);
   expect(stderr.trim().split('\n')).toHaveLength(1);
+});
+
+test('rows that the model refuses: no figure of speed, and exit 1', async () => {
+  const file = join(folder, 'short.jsonl');
+  await writeFile(file, '[1, 2]\n');
+  const { code, stdout, stderr } = await bench('--model', 'diabetes', '--rows', file, '--scenarios', 'closed');
+  expect(code).toBe(1);
+  expect(stderr).toContain('closed: not one call was answered');
+  expect(stdout).toMatch(/errors +100\.0 %/);
+  expect(stdout).not.toContain('p99');
+  expect(stdout).toMatch(/INVALID_ARGUMENT: /);
 });
 
 test('compare: what is no result', async () => {

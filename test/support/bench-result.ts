@@ -54,6 +54,7 @@ export function closedResult(perSecond: number[], latencyUs: number[], errors = 
     label: '',
     machine: { cpu: 'CPU', cores: 2, memoryGiB: 4, system: 'linux', node: 'v24', pinned: true },
     commit: undefined,
+    changed: undefined,
     target: {
       address: '127.0.0.1:8001',
       api: 'native',
@@ -61,6 +62,7 @@ export function closedResult(perSecond: number[], latencyUs: number[], errors = 
       version: '1',
       digest: 'ab12',
       requestBytes: 100,
+      requestsDigest: 'ef',
     },
     settings: {
       seconds: 1,

@@ -81,6 +81,27 @@ test('what speaks against a figure', () => {
   ]);
 });
 
+describe('calls that the server did not let start', () => {
+  test('an open loop: their share, and what helps', () => {
+    const [scenario] = closedResult([1000], [500]).scenarios;
+    const flow = flowOf(scenario?.reports[0] as never);
+    const arrivals = { process: 'poisson', ratePerSecond: 1000, seed: 1 } as const;
+    Object.assign(flow, { shape: { kind: 'open', arrivals, maxInFlight: 10 }, heldBack: 500 });
+    expect(doubtsOf(scenario as never)).toEqual([
+      "50 % of the calls waited for a free stream: the server's limit on streams; give it more than 1 connection (--connections)",
+    ]);
+  });
+
+  test('a closed loop: how many were in flight indeed', () => {
+    const [scenario] = closedResult([1000], [500]).scenarios;
+    Object.assign(flowOf(scenario?.reports[0] as never), {
+      shape: { kind: 'closed', inFlight: 3000 },
+      answeredPerSecond: 100_000,
+    });
+    expect(doubtsOf(scenario as never)[0]).toMatch(/^only about 50 of 3000 calls were in flight/);
+  });
+});
+
 test('figures by scenario', () => {
   const [scenario] = closedResult([1000, 1100], [500, 510]).scenarios;
   expect(metricsOf(scenario as never).map(({ name, values }) => [name, values.length])).toEqual([
