@@ -49,6 +49,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void stopAllServers().then(() => process.exit(130)));
 }
 
+/** CPU microseconds a call, by load. */
+type Loads = { ours: readonly number[]; echo: readonly number[] };
+
+const LIMIT = baseline.ratio * (1 + baseline.maxRegression);
 const planted = parseShare(options.planted, '--planted');
 try {
   const echo = await startEcho();
@@ -57,11 +61,20 @@ try {
   );
   for (const server of [echo, ours]) await cpuOf(server, WARM_UP_SECONDS);
   const cpuUs = { ours: [] as number[], echo: [] as number[] };
-  for (let pair = 0; pair < options.pairs; pair++) {
-    const order = pair % 2 === 0 ? (['ours', 'echo'] as const) : (['echo', 'ours'] as const);
-    for (const name of order) cpuUs[name].push(await cpuOf(name === 'ours' ? ours : echo, SECONDS));
+  const measure = async (): Promise<void> => {
+    for (let pair = 0; pair < options.pairs; pair++) {
+      const order = pair % 2 === 0 ? (['ours', 'echo'] as const) : (['echo', 'ours'] as const);
+      for (const name of order) cpuUs[name].push(await cpuOf(name === 'ours' ? ours : echo, SECONDS));
+    }
+  };
+  await measure();
+  if (ratioOf(cpuUs) > LIMIT) {
+    console.log(
+      `ours / echo: ${ratioOf(cpuUs).toFixed(3)} is above ${LIMIT.toFixed(3)}: measured once more, and all judged together`,
+    );
+    await measure();
   }
-  judge(cpuUs.ours, cpuUs.echo);
+  judge(cpuUs);
 } finally {
   await stopAllServers();
 }
@@ -80,23 +93,26 @@ function typical(cpuUs: readonly number[]): number {
   return mean([...cpuUs].sort((a, b) => a - b).slice(0, Math.ceil(cpuUs.length / 2)));
 }
 
-function judge(ours: readonly number[], echo: readonly number[]): void {
-  const ratio = typical(ours) / typical(echo);
-  const limit = baseline.ratio * (1 + baseline.maxRegression);
+function ratioOf({ ours, echo }: Loads): number {
+  return typical(ours) / typical(echo);
+}
+
+function judge({ ours, echo }: Loads): void {
+  const ratio = ratioOf({ ours, echo });
   const shown = (cpuUs: readonly number[]) =>
     `${typical(cpuUs).toFixed(1)} us (${Math.min(...cpuUs).toFixed(1)} to ${Math.max(...cpuUs).toFixed(1)})`;
   console.log(`CPU a call, 64 in flight: ours ${shown(ours)}, echo ${shown(echo)}, ${ours.length} loads each`);
   console.log(
-    `ours / echo: ${ratio.toFixed(3)}, at most ${limit.toFixed(3)} (${baseline.ratio} + ${100 * baseline.maxRegression} %)`,
+    `ours / echo: ${ratio.toFixed(3)}, at most ${LIMIT.toFixed(3)} (${baseline.ratio} + ${100 * baseline.maxRegression} %)`,
   );
   if (options.json !== undefined) {
-    writeFileSync(options.json, `${JSON.stringify({ ratio, limit, planted, ours, echo })}\n`);
+    writeFileSync(options.json, `${JSON.stringify({ ratio, limit: LIMIT, planted, ours, echo })}\n`);
   }
   if (options.update === true) {
     const next: Baseline = { ...baseline, ratio: Number(ratio.toFixed(3)) };
     writeFileSync(BASELINE, `${JSON.stringify(next, undefined, 2)}\n`);
     console.log(`written to ${BASELINE}`);
-  } else if (ratio > limit) {
+  } else if (ratio > LIMIT) {
     console.log('a call costs more than it did');
     process.exitCode = 1;
   }
