@@ -14,17 +14,27 @@ export async function waitUntilServing(address: string, limitMs: number, gone: (
     'grpc.max_reconnect_backoff_ms': POLL_MS,
     'grpc.enable_http_proxy': 0,
   });
-  const endsAt = performance.now() + limitMs;
   try {
-    while (performance.now() < endsAt) {
-      if (gone()) throw new Error('ended before it was SERVING');
-      if (await isServing(client)) return;
-      await sleep(POLL_MS);
-    }
-    throw new Error(`not SERVING after ${limitMs / 1000} s`);
+    await waitUntil('SERVING', () => isServing(client), limitMs, gone);
   } finally {
     client.close();
   }
+}
+
+/** Asks until `ready` says so; rejects after limitMs, or as soon as `gone` says so. `state`: for the messages. */
+export async function waitUntil(
+  state: string,
+  ready: () => Promise<boolean>,
+  limitMs: number,
+  gone: () => boolean,
+): Promise<void> {
+  const endsAt = performance.now() + limitMs;
+  while (performance.now() < endsAt) {
+    if (gone()) throw new Error(`ended before it was ${state}`);
+    if (await ready()) return;
+    await sleep(POLL_MS);
+  }
+  throw new Error(`not ${state} after ${limitMs / 1000} s`);
 }
 
 function isServing(client: HealthClient): Promise<boolean> {

@@ -5,16 +5,14 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from '../../src/bench/pinning.ts';
 import { descendants, type ProcessMemory, readProcessMemory } from '../../src/bench/process-cpu.ts';
-import { waitUntilServing } from './health.ts';
+import { waitUntil, waitUntilServing } from './health.ts';
 import { HOST, ROOT } from './settings.ts';
 
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 15_000;
 const LOG_TAIL_CHARACTERS = 2_000;
-const READY_POLL_MS = 50;
 
 const running = new Set<ServerProcess>();
 
@@ -77,23 +75,16 @@ export class ServerProcess {
     const server = new ServerProcess(command);
     try {
       const address = `${HOST}:${command.port}`;
-      if (command.ready === undefined) await waitUntilServing(address, START_LIMIT_MS, () => server.#hasEnded);
-      else await server.#waitUntilReady(address, command.ready);
+      const { ready } = command;
+      const gone = (): boolean => server.#hasEnded;
+      if (ready === undefined) await waitUntilServing(address, START_LIMIT_MS, gone);
+      else await waitUntil('ready', () => ready(address), START_LIMIT_MS, gone);
       server.startedInMs = performance.now() - startedAt;
       return server;
     } catch (error) {
       const tail = server.logTail();
       await server.stop();
       throw new Error(`${command.name}: ${(error as Error).message}\n${tail}`);
-    }
-  }
-
-  async #waitUntilReady(address: string, ready: (address: string) => Promise<boolean>): Promise<void> {
-    const endsAt = performance.now() + START_LIMIT_MS;
-    while (!(await ready(address))) {
-      if (this.#hasEnded) throw new Error('ended before it was ready');
-      if (performance.now() > endsAt) throw new Error(`not ready after ${START_LIMIT_MS / 1000} s`);
-      await sleep(READY_POLL_MS);
     }
   }
 

@@ -2,8 +2,9 @@
 
 import { LatencyHistogram } from './histogram.ts';
 import { formatShare, formatUs } from './quantity.ts';
+import { flowOf } from './report.ts';
 import { type BenchResult, doubtsOf, metricsOf } from './result.ts';
-import { flowOf, type ScenarioResult } from './scenario.ts';
+import type { ScenarioResult } from './scenario.ts';
 import type { SplitPart } from './server-split.ts';
 import { median } from './statistics.ts';
 import { type Axis, barChart, escapeHtml, lineChart, logAxis, type Series } from './svg-chart.ts';

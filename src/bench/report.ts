@@ -1,4 +1,4 @@
-// What a run of the load generator reports. Plain data, JSON but for the samples.
+// What a run of the load generator reports, plain data, JSON but for the samples; and what is read off it.
 
 import type { LatencySummary } from './histogram.ts';
 import type { LoadShape } from './plan.ts';
@@ -85,4 +85,22 @@ export interface ServerCpuReport {
   cpuUsPerCall: number;
   /** The same by the threads' names, threads of one name together. */
   cpuUsPerCallByThread: Record<string, number>;
+}
+
+/** The flow of a load that has only one. */
+export function flowOf(report: LoadReport): FlowReport {
+  return report.flows[0] as FlowReport;
+}
+
+/** Calls that were not answered OK, as a share; 1 where there were no calls. */
+export function errorShare({ calls, answers }: FlowReport): number {
+  return calls === 0 ? 1 : 1 - answers.count / calls;
+}
+
+/** Calls of an open loop that may be kept from starting in time before its latencies are the stream limit's. */
+const MAX_HELD_BACK = 0.01;
+
+/** Whether the peer's stream limit, and not the server's speed, is what an open loop has met. */
+export function isHeldBack({ shape, calls, heldBack }: FlowReport): boolean {
+  return shape.kind === 'open' && calls > 0 && heldBack / calls > MAX_HELD_BACK;
 }

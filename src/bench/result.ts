@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { BenchError } from './bench-error.ts';
 import { LatencyHistogram } from './histogram.ts';
 import type { Machine } from './machine.ts';
-import type { FlowReport } from './report.ts';
-import { errorShare, flowOf, heldBackShare, type RunSettings, type ScenarioResult } from './scenario.ts';
+import { errorShare, type FlowReport, flowOf, isHeldBack } from './report.ts';
+import type { RunSettings, ScenarioResult } from './scenario.ts';
 
 /** Goes up with each change that a reader of the old one would misunderstand. */
 export const SCHEMA = 'scorewire-bench/1';
@@ -98,7 +98,7 @@ function heldBackDoubt(flow: FlowReport): string | undefined {
   const { shape, calls, heldBack, answeredPerSecond, answers, connections } = flow;
   const cure = `the server's limit on streams; give it more than ${connections} connection${connections > 1 ? 's' : ''} (--connections)`;
   if (shape.kind === 'open') {
-    return heldBackShare(flow) > MAX_HELD_BACK
+    return isHeldBack(flow)
       ? `${Math.round((100 * heldBack) / calls)} % of the calls waited for a free stream: ${cure}`
       : undefined;
   }
@@ -109,7 +109,6 @@ function heldBackDoubt(flow: FlowReport): string | undefined {
     : undefined;
 }
 
-const MAX_HELD_BACK = 0.01;
 const MIN_CHECKED_IN_FLIGHT = 100;
 const MIN_IN_FLIGHT_SHARE = 0.7;
 

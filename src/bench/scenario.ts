@@ -5,7 +5,7 @@ import { type FoundMax, findMax, type Trial } from './find-max.ts';
 import { mergeReports } from './merge-reports.ts';
 import { type LoadPlan, type LoadShape, MAX_IN_FLIGHT } from './plan.ts';
 import type { Slo } from './quantity.ts';
-import type { FlowReport, LoadReport } from './report.ts';
+import { errorShare, flowOf, isHeldBack, type LoadReport } from './report.ts';
 import { runLoad } from './run-load.ts';
 import type { ScenarioName } from './scenario-names.ts';
 import { readServerSplit, type ServerSplit, splitBetween } from './server-split.ts';
@@ -186,23 +186,6 @@ function trialOf(ratePerSecond: number, report: LoadReport, bound: Slo): Trial {
     kept: brokenBy(flow, bound).length === 0,
     p99Us: flow.answers.p99Us,
     errorShare: errorShare(flow),
-    limited: report.client.limited || heldBackShare(flow) > MAX_HELD_BACK,
+    limited: report.client.limited || isHeldBack(flow),
   };
-}
-
-/** The one flow of a scenario's load. */
-export function flowOf(report: LoadReport): FlowReport {
-  return report.flows[0] as FlowReport;
-}
-
-/** Calls of an open loop that the peer's stream limit kept from starting in time. */
-export function heldBackShare({ shape, calls, heldBack }: FlowReport): number {
-  return shape.kind === 'open' && calls > 0 ? heldBack / calls : 0;
-}
-
-const MAX_HELD_BACK = 0.01;
-
-/** Calls that were not answered OK, as a share; 1 where there were no calls. */
-export function errorShare({ calls, answers }: FlowReport): number {
-  return calls === 0 ? 1 : 1 - answers.count / calls;
 }

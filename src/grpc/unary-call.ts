@@ -49,8 +49,8 @@ export class UnaryCall {
   readonly #method: UnaryMethod;
   readonly #maxMessageBytes: number;
   readonly #timer: NodeJS.Timeout | undefined;
-  #chunk: Buffer | undefined;
-  #chunks: Buffer[] | undefined;
+  /** The request so far; the first of them holds the prefix, as soon as that is there. */
+  #chunks: Buffer[] = [];
   #size = 0;
   #ended = false;
   #settled = false;
@@ -141,8 +141,7 @@ export class UnaryCall {
     if (this.#settled || this.#closed) return false;
     this.#settled = true;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#chunk = undefined;
-    this.#chunks = undefined;
+    this.#chunks = [];
     return !this.#stream.destroyed && !this.#stream.closed;
   }
 
@@ -150,17 +149,13 @@ export class UnaryCall {
   take(chunk: Buffer): void {
     if (this.#settled) return;
     this.#size += chunk.length;
-    if (this.#chunk === undefined && this.#chunks === undefined && chunk.length >= PREFIX_BYTES) {
-      this.#chunk = chunk;
-    } else {
-      this.#chunks ??= this.#chunk === undefined ? [] : [this.#chunk];
-      this.#chunks.push(chunk);
+    this.#chunks.push(chunk);
+    if (this.#chunks.length > 1) {
       // Prefixes cut in pieces are rare, and merged at once: a length is always read from one chunk.
       if ((this.#chunks[0] as Buffer).length < PREFIX_BYTES) this.#chunks = [Buffer.concat(this.#chunks)];
       else if (this.#chunks.length > MAX_PIECES) this.#mergeSmall(this.#chunks);
-      this.#chunk = this.#chunks[0];
     }
-    const first = this.#chunk as Buffer;
+    const first = this.#chunks[0] as Buffer;
     if (first.length < PREFIX_BYTES) return;
     const length = first.readUInt32BE(1);
     if (length > this.#maxMessageBytes) {
@@ -192,14 +187,13 @@ export class UnaryCall {
       this.refuse({ code: Status.UNIMPLEMENTED, details: 'expected one message, got none' });
       return;
     }
-    const first = this.#chunk as Buffer;
+    const first = this.#chunks[0] as Buffer;
     if (first.length < PREFIX_BYTES || this.#size !== PREFIX_BYTES + first.readUInt32BE(1)) {
       this.refuse({ code: Status.INTERNAL, details: 'the request ends within a message' });
       return;
     }
-    const all = this.#chunks === undefined ? first : Buffer.concat(this.#chunks, this.#size);
-    this.#chunk = undefined;
-    this.#chunks = undefined;
+    const all = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#size);
+    this.#chunks = [];
     const message = all.subarray(PREFIX_BYTES);
     if (all[0] === 0) this.#method.onMessage(this, message);
     else this.#decompress(message);

@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { htmlReport } from '../../../src/bench/html-report.ts';
 import { mergeReports } from '../../../src/bench/merge-reports.ts';
 import { parseSlo } from '../../../src/bench/quantity.ts';
+import { flowOf } from '../../../src/bench/report.ts';
 import { doubtsOf, metricsOf } from '../../../src/bench/result.ts';
-import { flowOf, partOf } from '../../../src/bench/scenario.ts';
+import { partOf } from '../../../src/bench/scenario.ts';
 import { brokenBy } from '../../../src/bench/slo.ts';
 import { closedResult, loadReport } from '../../support/bench-result.ts';
 
