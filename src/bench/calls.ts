@@ -13,11 +13,17 @@ import { type Row, ScoreRequest, type Value } from '../gen/scorewire/v1/scoring.
 import { DataType } from '../gen/scorewire/v1/tensor.ts';
 import { randomFrom } from './arrivals.ts';
 import { BenchError } from './bench-error.ts';
+import { DEFAULT_JSON_PATH, jsonCalls } from './json-calls.ts';
+import type { Protocol } from './plan.ts';
 
-/** `native`: scorewire.v1.ScoringService/Score. `oip`: ModelInfer of the Open Inference Protocol, data raw. */
-export type Api = 'native' | 'oip';
+/**
+ * `native`: scorewire.v1.ScoringService/Score. `oip`: ModelInfer of the Open Inference Protocol, data raw. `json`: POST over
+ * HTTP/1.1.
+ */
+export const APIS = ['native', 'oip', 'json'] as const;
+export type Api = (typeof APIS)[number];
 
-/** A row as it stands in a file: in order, or by feature (native) or input (OIP). */
+/** A row as it stands in a file: in order, or by feature (native) or input (OIP), or the whole body (JSON). */
 export type FileRow = unknown[] | Record<string, unknown>;
 
 export interface CallsOptions {
@@ -25,6 +31,8 @@ export interface CallsOptions {
   address: string;
   api: Api;
   model: string;
+  /** Of `json`: where the POSTs go; default: /score. */
+  path?: string;
   /** undefined: the live or newest one. */
   version: string | undefined;
   /** undefined: made from the model's schema. */
@@ -35,9 +43,11 @@ export interface CallsOptions {
 }
 
 export interface ModelCalls {
+  protocol: Protocol;
   path: string;
   messages: Uint8Array[];
   model: string;
+  /** Empty where the server doesn't say it. */
   version: string;
   /** Of the model's file, where the server says it. */
   digest: string | undefined;
@@ -51,11 +61,25 @@ const CALL_LIMIT_MS = 10_000;
 
 /** Asks the server about the model and encodes the requests. @throws BenchError */
 export async function modelCalls(options: CallsOptions): Promise<ModelCalls> {
-  const calls = options.api === 'native' ? await nativeCalls(options) : await inferCalls(options);
+  const calls = await CALLS[options.api](options);
   const hash = createHash('sha256');
   for (const message of calls.messages) hash.update(message);
-  return { ...calls, bytes: calls.messages[0]?.length ?? 0, requestsDigest: hash.digest('hex') };
+  const protocol = options.api === 'json' ? 'http1' : 'grpc';
+  return { ...calls, protocol, bytes: calls.messages[0]?.length ?? 0, requestsDigest: hash.digest('hex') };
 }
+
+type Encoded = Pick<ModelCalls, 'path' | 'messages' | 'model' | 'version' | 'digest'>;
+
+const CALLS: Readonly<Record<Api, (options: CallsOptions) => Promise<Encoded>>> = {
+  native: nativeCalls,
+  oip: inferCalls,
+  json: async ({ address, path = DEFAULT_JSON_PATH, model, rows }) => ({
+    ...(await jsonCalls(address, path, rows)),
+    model,
+    version: '',
+    digest: undefined,
+  }),
+};
 
 async function nativeCalls({ address, model, version, rows, count, seed }: CallsOptions) {
   if (version !== undefined && !/^\d{1,18}$/.test(version)) {

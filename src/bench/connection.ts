@@ -2,6 +2,7 @@
 // known of a call lies in typed arrays, at the place that its stream's id gives.
 
 import { connect, type Socket } from 'node:net';
+import type { CallConnection } from './call-connection.ts';
 import { nowUs } from './clock.ts';
 import {
   clientPreface,
@@ -36,7 +37,7 @@ export interface ConnectionOwner {
   /** The answer of a sampled call that went well: the message with gRPC's five-byte prefix. */
   sampled(call: number, framed: Uint8Array): void;
   /** The connection takes no more calls. */
-  closed(connection: Connection): void;
+  closed(connection: CallConnection): void;
 }
 
 export interface ConnectionOptions {
@@ -67,7 +68,7 @@ const BAD_HTTP = 3;
 const SIZE_UPDATE_TO_ZERO = 0x20;
 const STATUS_200 = 0x88;
 
-export class Connection {
+export class Connection implements CallConnection {
   readonly #options: ConnectionOptions;
   readonly #socket: Socket;
   readonly #outbox: Outbox;

@@ -1,10 +1,11 @@
 // The connections of one flow, and which of them takes the next call.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { CallConnection } from './call-connection.ts';
 import { nowUs } from './clock.ts';
-import { Connection, type ConnectionOwner } from './connection.ts';
+import type { ConnectionOwner } from './connection.ts';
+import { connectionOpener } from './open-connection.ts';
 import type { FlowPlan } from './plan.ts';
-import { PreparedCalls } from './prepared-calls.ts';
 import type { Recorder } from './recorder.ts';
 import { NO_ANSWER } from './status.ts';
 
@@ -18,12 +19,10 @@ export class Flow implements ConnectionOwner {
   onChunkRead: () => void = () => {};
   recorder: Recorder | undefined;
 
-  readonly #host: string;
-  readonly #port: number;
-  readonly #calls: PreparedCalls;
-  #connections: Connection[] = [];
+  readonly #open: () => Promise<CallConnection>;
+  #connections: CallConnection[] = [];
   /** Connections that take no more calls, but may still answer some. */
-  readonly #leaving: Connection[] = [];
+  readonly #leaving: CallConnection[] = [];
   #nextConnection = 0;
   #nextCall = 0;
   #inFlight = 0;
@@ -31,9 +30,7 @@ export class Flow implements ConnectionOwner {
 
   constructor(plan: FlowPlan, host: string, port: number) {
     this.plan = plan;
-    this.#host = host;
-    this.#port = port;
-    this.#calls = new PreparedCalls(`${host}:${port}`, plan.path, plan.messages, plan.metadata);
+    this.#open = connectionOpener(plan, host, port, this);
   }
 
   /** Opens every connection. */
@@ -51,9 +48,9 @@ export class Flow implements ConnectionOwner {
     const connections = this.#connections;
     for (let tried = 0; tried < connections.length; tried++) {
       if (this.#nextConnection >= connections.length) this.#nextConnection = 0;
-      const connection = connections[this.#nextConnection++] as Connection;
+      const connection = connections[this.#nextConnection++] as CallConnection;
       if (!connection.send(this.#nextCall, intendedUs)) continue;
-      this.#nextCall = this.#nextCall + 1 === this.#calls.count ? 0 : this.#nextCall + 1;
+      this.#nextCall = this.#nextCall + 1 === this.plan.messages.length ? 0 : this.#nextCall + 1;
       this.#inFlight++;
       return true;
     }
@@ -89,19 +86,14 @@ export class Flow implements ConnectionOwner {
     this.recorder?.sampled(call, framed);
   }
 
-  closed(connection: Connection): void {
+  closed(connection: CallConnection): void {
     if (this.#stopped) return;
     if (this.recorder !== undefined) this.recorder.lostConnections++;
-    this.#leaving.push(connection);
+    if (connection.inFlight > 0) this.#leaving.push(connection);
     void this.#replace(connection);
   }
 
-  #open(): Promise<Connection> {
-    const { sampleEvery } = this.plan;
-    return Connection.open({ host: this.#host, port: this.#port, calls: this.#calls, owner: this, sampleEvery });
-  }
-
-  async #replace(lost: Connection): Promise<void> {
+  async #replace(lost: CallConnection): Promise<void> {
     for (let attempt = 0; attempt < RECONNECT_ATTEMPTS && !this.#stopped; attempt++) {
       try {
         const fresh = await this.#open();

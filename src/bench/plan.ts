@@ -18,14 +18,19 @@ export interface OpenShape {
 
 export type LoadShape = ClosedShape | OpenShape;
 
+/** `grpc`: unary calls over HTTP/2. `http1`: POSTs of JSON over HTTP/1.1, one at a time on each connection. */
+export type Protocol = 'grpc' | 'http1';
+
 /** One kind of call, with its own connections, shape and figures. */
 export interface FlowPlan {
   name: string;
+  /** Default: grpc. */
+  protocol?: Protocol;
   /** Such as /scorewire.v1.ScoringService/Score; the call is unary. */
   path: string;
   /** Further request headers, names in lower case. */
   metadata?: readonly (readonly [string, string])[];
-  /** Encoded requests, without gRPC's prefix; the calls take them in turn. */
+  /** Encoded requests, without gRPC's prefix, or bodies of JSON; the calls take them in turn. */
   messages: readonly Uint8Array[];
   connections: number;
   shape: LoadShape;

@@ -84,7 +84,7 @@ export class Recorder {
   }
 
   report(): FlowReport {
-    const { name, path, shape, connections } = this.#plan;
+    const { name, protocol = 'grpc', path, shape, connections } = this.#plan;
     const seconds = (this.#endUs - this.#startUs) / 1e6;
     const calls = this.#answers.count + this.#refusals.count + this.#failures.count;
     const errors: Record<string, number> = {};
@@ -93,6 +93,7 @@ export class Recorder {
     });
     return {
       name,
+      protocol,
       path,
       shape,
       connections,

@@ -1,7 +1,7 @@
 // What a run of the load generator reports, plain data, JSON but for the samples; and what is read off it.
 
 import type { LatencySummary } from './histogram.ts';
-import type { LoadShape } from './plan.ts';
+import type { LoadShape, Protocol } from './plan.ts';
 
 /** Latencies of one kind of outcome. */
 export interface OutcomeReport extends LatencySummary {
@@ -18,6 +18,8 @@ export interface SecondReport {
 
 export interface FlowReport {
   name: string;
+  /** Absent in results from before there was a choice: grpc. */
+  protocol?: Protocol;
   path: string;
   shape: LoadShape;
   connections: number;
@@ -39,7 +41,7 @@ export interface FlowReport {
   errorDetails: Record<string, string>;
   /** Send time minus intended time; open loop only. */
   lateness: LatencySummary | undefined;
-  /** Calls that the peer's limits or maxInFlight held back: they count in latency, not in lateness. */
+  /** Calls that the peer's limits, connections that were all busy, or maxInFlight held back: they count in latency, not in lateness. */
   heldBack: number;
   /** Connections that broke or that the server took leave of. */
   lostConnections: number;
@@ -97,10 +99,10 @@ export function errorShare({ calls, answers }: FlowReport): number {
   return calls === 0 ? 1 : 1 - answers.count / calls;
 }
 
-/** Calls of an open loop that may be kept from starting in time before its latencies are the stream limit's. */
+/** Calls of an open loop that may be kept from starting in time before its latencies are the limit's on calls at once. */
 const MAX_HELD_BACK = 0.01;
 
-/** Whether the peer's stream limit, and not the server's speed, is what an open loop has met. */
+/** Whether an open loop has met the peer's stream limit, or had all of its connections busy. */
 export function isHeldBack({ shape, calls, heldBack }: FlowReport): boolean {
   return shape.kind === 'open' && calls > 0 && heldBack / calls > MAX_HELD_BACK;
 }

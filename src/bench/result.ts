@@ -93,13 +93,15 @@ export function doubtsOf({ reports, found }: ScenarioResult): string[] {
   return doubts;
 }
 
-/** Calls that the peer's stream limit kept from starting; undefined where they are few. */
+/** Calls that the peer's stream limit, or a lack of connections, kept from starting; undefined where they are few. */
 function heldBackDoubt(flow: FlowReport): string | undefined {
-  const { shape, calls, heldBack, answeredPerSecond, answers, connections } = flow;
-  const cure = `the server's limit on streams; give it more than ${connections} connection${connections > 1 ? 's' : ''} (--connections)`;
+  const { protocol, shape, calls, heldBack, answeredPerSecond, answers, connections } = flow;
+  const [place, limit] =
+    protocol === 'http1' ? ['connection', 'one call at a time on each'] : ['stream', "the server's limit on streams"];
+  const cure = `${limit}; give it more than ${connections} connection${connections > 1 ? 's' : ''} (--connections)`;
   if (shape.kind === 'open') {
     return isHeldBack(flow)
-      ? `${Math.round((100 * heldBack) / calls)} % of the calls waited for a free stream: ${cure}`
+      ? `${Math.round((100 * heldBack) / calls)} % of the calls waited for a free ${place}: ${cure}`
       : undefined;
   }
   // Little's law.

@@ -3,9 +3,9 @@
 import type { Api } from './calls.ts';
 import { type FoundMax, findMax, type Trial } from './find-max.ts';
 import { mergeReports } from './merge-reports.ts';
-import { type LoadPlan, type LoadShape, MAX_IN_FLIGHT } from './plan.ts';
+import { type LoadPlan, type LoadShape, MAX_IN_FLIGHT, type Protocol } from './plan.ts';
 import type { Slo } from './quantity.ts';
-import { errorShare, flowOf, isHeldBack, type LoadReport } from './report.ts';
+import { errorShare, type FlowReport, flowOf, isHeldBack, type LoadReport } from './report.ts';
 import { runLoad } from './run-load.ts';
 import type { ScenarioName } from './scenario-names.ts';
 import { readServerSplit, type ServerSplit, splitBetween } from './server-split.ts';
@@ -54,6 +54,7 @@ export type Progress = (text: string, seconds: number) => void;
 
 /** What a scenario sends. */
 export interface Load {
+  protocol: Protocol;
   path: string;
   messages: readonly Uint8Array[];
 }
@@ -150,9 +151,10 @@ async function runOnce(
         flows: [
           {
             name,
+            protocol: load.protocol,
             path: load.path,
             messages: load.messages,
-            connections: connectionsFor(part, settings.connections),
+            connections: connectionsFor(part, settings.connections, load.protocol),
             shape: part,
             sampleEvery: 0,
           },
@@ -165,13 +167,16 @@ async function runOnce(
   return mergeReports(reports);
 }
 
-/** Servers allow about 100 calls at once on a connection: more in flight need more of them. */
-function connectionsFor(shape: LoadShape, asked: number): number {
+function connectionsFor(shape: LoadShape, asked: number, protocol: Protocol): number {
   if (shape.kind === 'open') return asked;
-  return Math.min(shape.inFlight, Math.max(asked, Math.ceil(shape.inFlight / STREAMS_PER_CONNECTION)));
+  return Math.min(shape.inFlight, Math.max(asked, Math.ceil(shape.inFlight / CALLS_PER_CONNECTION[protocol])));
 }
 
-const STREAMS_PER_CONNECTION = 100;
+/** At once. Servers allow about 100 streams on a connection: more in flight need more of them. */
+const CALLS_PER_CONNECTION: Readonly<Record<Protocol, number>> = { grpc: 100, http1: 1 };
+
+/** Connections of a generator process unless more are asked for; of HTTP/1.1 as many as an open loop may need. */
+export const DEFAULT_CONNECTIONS: Readonly<Record<Protocol, number>> = { grpc: 1, http1: 256 };
 
 function describeLoad(name: ScenarioName, shape: LoadShape): string {
   return shape.kind === 'closed'
@@ -179,13 +184,22 @@ function describeLoad(name: ScenarioName, shape: LoadShape): string {
     : `${name}: ${Math.round(shape.arrivals.ratePerSecond)} calls/s`;
 }
 
-function trialOf(ratePerSecond: number, report: LoadReport, bound: Slo): Trial {
+/** What find-max makes of a load. */
+export function trialOf(ratePerSecond: number, report: LoadReport, bound: Slo): Trial {
   const flow = flowOf(report);
   return {
     ratePerSecond,
     kept: brokenBy(flow, bound).length === 0,
     p99Us: flow.answers.p99Us,
     errorShare: errorShare(flow),
-    limited: report.client.limited || isHeldBack(flow),
+    limited: report.client.limited || (isHeldBack(flow) && !isTooSlow(flow, bound)),
   };
+}
+
+/**
+ * Whether more connections would be of no use: with a call in each of them an answer takes longer than the bound allows, by
+ * Little's law. Of HTTP/2 we don't know how many calls its connections took.
+ */
+function isTooSlow({ protocol, connections, answeredPerSecond }: FlowReport, { latencyUs }: Slo): boolean {
+  return protocol === 'http1' && latencyUs.some(({ limitUs }) => (1e6 * connections) / answeredPerSecond > limitUs);
 }

@@ -1,7 +1,8 @@
-// gRPC's status codes as the load generator counts them, and what HTTP/2 says where gRPC says nothing.
+// gRPC's status codes as the load generator counts them, and what HTTP says where gRPC says nothing.
 
 export const OK = 0;
 export const UNKNOWN = 2;
+export const INVALID_ARGUMENT = 3;
 export const RESOURCE_EXHAUSTED = 8;
 export const INTERNAL = 13;
 export const UNAVAILABLE = 14;
@@ -50,6 +51,35 @@ export function statusOfHttp(httpStatus: number): number {
     case 502:
     case 503:
     case 504:
+      return UNAVAILABLE;
+    default:
+      return UNKNOWN;
+  }
+}
+
+/** The code of an answer over HTTP/1.1: the codes' own HTTP statuses (google/rpc/code.proto), read backwards. */
+export function statusOfJsonApi(httpStatus: number): number {
+  switch (httpStatus) {
+    case 400:
+    case 422:
+      return INVALID_ARGUMENT;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 5;
+    case 408:
+    case 504:
+      return 4;
+    case 429:
+      return RESOURCE_EXHAUSTED;
+    case 500:
+      return INTERNAL;
+    case 501:
+      return 12;
+    case 502:
+    case 503:
       return UNAVAILABLE;
     default:
       return UNKNOWN;

@@ -2,14 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { BenchError } from '../bench/bench-error.ts';
-import { type Api, modelCalls, parseRows } from '../bench/calls.ts';
+import { APIS, modelCalls, parseRows } from '../bench/calls.ts';
 import { type Comparison, compareResults } from '../bench/compare.ts';
 import { formatMetric, htmlReport } from '../bench/html-report.ts';
 import { describeCommit, describeMachine } from '../bench/machine.ts';
 import { formatShare, parseDuration, parseShare, parseSlo } from '../bench/quantity.ts';
 import { flowOf } from '../bench/report.ts';
 import { type BenchResult, doubtsOf, metricsOf, readResult, SCHEMA } from '../bench/result.ts';
-import { type RunSettings, runScenario } from '../bench/scenario.ts';
+import { DEFAULT_CONNECTIONS, type RunSettings, runScenario } from '../bench/scenario.ts';
 import { SCENARIOS, type ScenarioName } from '../bench/scenario-names.ts';
 import { readServerSplit } from '../bench/server-split.ts';
 import { brokenBy } from '../bench/slo.ts';
@@ -40,13 +40,13 @@ async function asSetupError(action: () => Promise<void>): Promise<void> {
 async function run(flags: BenchFlags): Promise<void> {
   const scenarios = scenarioNames(flags.scenarios);
   const slo = flags.slo === undefined ? undefined : parseSlo(flags.slo, '--slo');
-  if (flags.api !== 'native' && flags.api !== 'oip')
-    throw new BenchError(`--api: expected native or oip, found "${flags.api}"`);
+  const api = APIS.find((name) => name === flags.api);
+  if (api === undefined) throw new BenchError(`--api: expected ${APIS.join(', ')}, found "${flags.api}"`);
+  if (flags.path !== undefined && api !== 'json') throw new BenchError('--path is for --api json');
   if (flags.model === undefined) throw new BenchError('--model: which model? `scorewire models` lists them');
   if (!/:\d+$/.test(flags.address)) throw new BenchError(`--address: expected HOST:PORT, found "${flags.address}"`);
-  const api: Api = flags.api;
   const rows = flags.rows === undefined ? undefined : parseRows(await readRows(flags.rows), flags.rows);
-  const { address, model, modelVersion: version } = flags;
+  const { address, path, model, modelVersion: version } = flags;
   const [count, seed] = [whole(flags.generated, '--generated', 1), whole(flags.seed, '--seed', 0)];
   const settings: RunSettings = {
     address,
@@ -55,7 +55,10 @@ async function run(flags: BenchFlags): Promise<void> {
     seconds: positive(flags.seconds, '--seconds'),
     warmUpSeconds: Number(flags.warmUp) === 0 ? 0 : positive(flags.warmUp, '--warm-up'),
     repetitions: whole(flags.repetitions, '--repetitions', 1),
-    connections: whole(flags.connections, '--connections', 1),
+    connections:
+      flags.connections === undefined
+        ? DEFAULT_CONNECTIONS[api === 'json' ? 'http1' : 'grpc']
+        : whole(flags.connections, '--connections', 1),
     processes: whole(flags.processes, '--processes', 1),
     ratePerSecond: flags.rate === undefined ? 0 : positive(flags.rate, '--rate'),
     inFlight: whole(flags.inFlight, '--in-flight', 1),
@@ -71,7 +74,7 @@ async function run(flags: BenchFlags): Promise<void> {
   // Before the long work: what could only fail after it.
   for (const [flag, file] of Object.entries({ '--json': flags.json, '--html': flags.html })) checkWritable(flag, file);
   for (const pid of settings.serverPids) checkRunning(pid);
-  const calls = await modelCalls({ address, api, model, version, rows, count, seed });
+  const calls = await modelCalls({ address, api, path, model, version, rows, count, seed });
   if (settings.metricsUrl !== undefined && (await readServerSplit(settings.metricsUrl, model)) === undefined) {
     throw new BenchError(`--metrics-url: no metrics of ours at ${settings.metricsUrl}`);
   }
@@ -180,7 +183,8 @@ async function halfOfPeak(
 
 function print(result: BenchResult): void {
   const { scenarios, broken, target, settings } = result;
-  console.log(`${target.model} ${target.version} at ${target.address} (${target.api})`);
+  const model = [target.model, target.version].filter((part) => part !== '').join(' ');
+  console.log(`${model} at ${target.address} (${target.api})`);
   for (const scenario of scenarios) {
     const { name, found } = scenario;
     const load =

@@ -9,7 +9,6 @@ export type BenchFlags = Record<
   | 'seconds'
   | 'warmUp'
   | 'repetitions'
-  | 'connections'
   | 'processes'
   | 'inFlight'
   | 'offlineInFlight'
@@ -23,8 +22,10 @@ export type BenchFlags = Record<
 > & {
   model?: string;
   modelVersion?: string;
+  path?: string;
   rows?: string;
   rate?: string;
+  connections?: string;
   cores?: string;
   serverPid?: string[];
   metricsUrl?: string;
@@ -36,9 +37,14 @@ export type BenchFlags = Record<
 export function addBench(program: Command): void {
   const bench = program
     .command('bench')
-    .description('measure a gRPC server: ours, or any that speaks the Open Inference Protocol')
+    .description('measure a server: ours, any that speaks the Open Inference Protocol, or one that takes JSON')
     .option('--address <host:port>', 'where the server listens (cleartext)', '127.0.0.1:8001')
-    .option('--api <name>', 'native (scorewire.v1) or oip (inference.GRPCInferenceService/ModelInfer)', 'native')
+    .option(
+      '--api <name>',
+      'native (scorewire.v1), oip (inference.GRPCInferenceService/ModelInfer) or json (POST over HTTP/1.1)',
+      'native',
+    )
+    .option('--path <path>', 'where json goes (default: /score)')
     .option('--model <name>', "the model's name")
     .option('--model-version <number>', 'a version other than the live one')
     .option('--rows <file>', 'rows to send: JSON, an array or a row a line; golden rows will do (default: made up)')
@@ -54,7 +60,7 @@ export function addBench(program: Command): void {
     .option('--seconds <n>', 'measured time of one load', '10')
     .option('--warm-up <n>', 'seconds of load before it', '2')
     .option('--repetitions <n>', 'how often each load is measured', '3')
-    .option('--connections <n>', 'connections of each generator process', '1')
+    .option('--connections <n>', 'connections of each generator process (default: 1; json 256, one call on each)')
     .option('--processes <n>', 'generator processes', '1')
     .option('--cores <list>', 'cores to pin the generator processes to, such as 1 or 2,3')
     .option('--server-pid <pid...>', "the server's processes on this machine, for CPU a call")
@@ -76,6 +82,7 @@ Scenarios:
 Examples:
   scorewire bench --model boosted-trees --json today.json --html today.html
   scorewire bench --model fraud_gbdt --api oip --address 127.0.0.1:9001 --scenarios find-max
+  scorewire bench --model churn --api json --path /score --address 127.0.0.1:8000 --rows rows.jsonl
   scorewire bench compare main.json branch.json --max-regression 10%`,
     )
     .action(async (flags: BenchFlags) => (await import('./bench-run.ts')).runBench(flags));

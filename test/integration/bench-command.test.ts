@@ -1,6 +1,8 @@
 // `scorewire bench` against servers: ours, and one that speaks the Open Inference Protocol.
 
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -131,6 +133,9 @@ test.each([
   [['--model', 'churn', '--model-version', 'abc'], /--model-version: expected a whole number, found "abc"/],
   [['--model', 'churn', '--metrics-url', 'http://127.0.0.1:1/'], /--metrics-url: no metrics of ours/],
   [['--model', 'churn', '--server-pid', '999999999'], /--server-pid: there is no process 999999999/],
+  [['--model', 'churn', '--api', 'rest'], /--api: expected native, oip, json, found "rest"/],
+  [['--model', 'churn', '--path', '/score'], /--path is for --api json/],
+  [['--model', 'churn', '--api', 'json'], /--rows: with --api json/],
   [['--model', 'churn', '--address', '127.0.0.1:1'], /--address: nothing answers at 127\.0\.0\.1:1/],
 ])('%j', async (args, said) => {
   const { code, stderr } = await bench(...args);
@@ -244,5 +249,59 @@ describe('the Open Inference Protocol', () => {
     ]);
     expect(code).toBe(1);
     expect(stderr).toContain('row 1, input features: expected 3 values, found 2');
+  });
+});
+
+describe('JSON over HTTP/1.1', () => {
+  const seen = new Set<string>();
+  let connections = 0;
+  const foreign = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    seen.add(`${request.method} ${request.url} ${body}`);
+    if (request.url === '/predict') response.end('{"score":0.5}');
+    else response.writeHead(404).end('{"detail":"Not\n Found"}');
+  });
+  foreign.on('connection', () => connections++);
+  let address: string;
+  let rows: string;
+
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => foreign.listen(0, '127.0.0.1', resolve));
+    address = `127.0.0.1:${(foreign.address() as AddressInfo).port}`;
+    rows = join(folder, 'json-rows.jsonl');
+    await writeFile(rows, '{"row": [1, -2.5, null]}\n{"age": 3, "plan": "größer"}\n');
+  });
+  afterAll(() => {
+    foreign.closeAllConnections();
+    foreign.close();
+  });
+
+  function benchJson(...args: string[]) {
+    const flags = ['--address', address, '--api', 'json', '--model', 'fraud', '--rows', rows, ...SHORT, ...args];
+    return runCommand(['bench', ...flags]);
+  }
+
+  test('a row a POST, an array as features, an object as it is', async () => {
+    const { code, stdout } = await benchJson('--path', '/predict', '--scenarios', 'closed');
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`fraud at ${address} (json)`) });
+    expect(stdout).toMatch(/errors +0\.0 %|errors +0 %/);
+    expect(seen).toEqual(
+      new Set(['POST /predict {"features":[1,-2.5,null]}', 'POST /predict {"age":3,"plan":"größer"}']),
+    );
+    // One to see that the server is there, then one for each call in flight of each of two repetitions.
+    expect(connections).toBe(1 + 2 * 4);
+  });
+
+  test('an open loop', async () => {
+    const flags = ['--path', '/predict', '--scenarios', 'server', '--rate', '50', '--connections', '3'];
+    expect(await benchJson(...flags, '--slo', 'errors=0%')).toMatchObject({ code: 0 });
+  });
+
+  test('a server that does not take the rows: what it says', async () => {
+    const { code, stderr } = await benchJson('--scenarios', 'closed');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `scorewire: POST http://${address}/score: HTTP status 404: {"detail":"Not Found"}\n`,
+    });
   });
 });

@@ -5,7 +5,7 @@ import { mergeReports } from '../../../src/bench/merge-reports.ts';
 import { parseSlo } from '../../../src/bench/quantity.ts';
 import { flowOf } from '../../../src/bench/report.ts';
 import { doubtsOf, metricsOf } from '../../../src/bench/result.ts';
-import { partOf } from '../../../src/bench/scenario.ts';
+import { partOf, trialOf } from '../../../src/bench/scenario.ts';
 import { brokenBy } from '../../../src/bench/slo.ts';
 import { closedResult, loadReport } from '../../support/bench-result.ts';
 
@@ -92,6 +92,31 @@ describe('calls that the server did not let start', () => {
       "50 % of the calls waited for a free stream: the server's limit on streams; give it more than 1 connection (--connections)",
     ]);
   });
+
+  test('HTTP/1.1: a connection is what they waited for', () => {
+    const [scenario] = closedResult([1000], [500]).scenarios;
+    Object.assign(flowOf(scenario?.reports[0] as never), busyHttp1(8, 1000));
+    expect(doubtsOf(scenario as never)).toEqual([
+      '50 % of the calls waited for a free connection: one call at a time on each; give it more than 8 connections (--connections)',
+    ]);
+  });
+
+  test.each([
+    ['the connections', 8, 1000, true],
+    ['a server that needs more than the bound for as many', 256, 1000, false],
+    ['a server that answers nothing', 256, 0, false],
+  ])('find-max, HTTP/1.1: the limit is %s', (_, connections, answeredPerSecond, limited) => {
+    const report = loadReport(1000, 20_000);
+    Object.assign(flowOf(report), busyHttp1(connections, answeredPerSecond));
+    expect(trialOf(2000, report, parseSlo('p99=10ms', '--bound'))).toMatchObject({ kept: false, limited });
+  });
+
+  /** An open loop over HTTP/1.1 half of whose calls found every connection busy. */
+  function busyHttp1(connections: number, answeredPerSecond: number): object {
+    const arrivals = { process: 'poisson', ratePerSecond: 2000, seed: 1 };
+    const shape = { kind: 'open', arrivals, maxInFlight: 10 };
+    return { protocol: 'http1', shape, heldBack: 500, connections, answeredPerSecond };
+  }
 
   test('a closed loop: how many were in flight indeed', () => {
     const [scenario] = closedResult([1000], [500]).scenarios;
