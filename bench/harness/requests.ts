@@ -45,7 +45,8 @@ interface GoldenRow {
   score: number;
 }
 
-function goldenRows(model: BenchModel): GoldenRow[] {
+/** Rows of a model whose scores are known. */
+export function goldenRows(model: BenchModel): GoldenRow[] {
   return readFileSync(join(BENCH_MODELS, model, 'golden.jsonl'), 'utf8')
     .split('\n')
     .filter((line) => line.trim() !== '')
@@ -81,7 +82,7 @@ export function typicalAnswer(): Buffer {
   );
 }
 
-const MAX_SCORE_DIFFERENCE = 1e-5;
+export const MAX_SCORE_DIFFERENCE = 1e-5;
 
 /** How many of the sampled answers are not the score that their row must have. */
 export function countWrongScores(
