@@ -34,8 +34,12 @@ const command = new Command('bench:peers')
   .parse();
 const options = command.opts<{ only?: string; seconds: number; repetitions: number }>();
 
+let interrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void stopAllServers().then(() => process.exit(130)));
+  process.once(signal, () => {
+    interrupted = true;
+    void stopAllServers().then(() => process.exit(130));
+  });
 }
 
 const unknown = options.only?.split(',').find((only) => !ALL.some(({ name }) => name === only));
@@ -53,9 +57,19 @@ interface Outcome {
   scenarios: ScenarioResult[];
 }
 const outcomes: Outcome[] = [];
+/** Why a peer has no figures, by its name: one that fails doesn't take the others' along. */
+const failed = new Map<string, string>();
 try {
   for (let repetition = 0; repetition < options.repetitions; repetition++) {
-    for (const peer of repetition % 2 === 0 ? peers : peers.toReversed()) outcomes.push(await measure(peer));
+    for (const peer of repetition % 2 === 0 ? peers : peers.toReversed()) {
+      if (failed.has(peer.name)) continue;
+      try {
+        outcomes.push(await measure(peer));
+      } catch (error) {
+        if (interrupted) throw error;
+        failed.set(peer.name, (error as Error).message);
+      }
+    }
   }
 } finally {
   await stopAllServers();
@@ -107,7 +121,7 @@ async function measure(peer: Peer): Promise<Outcome> {
 
 function report(): void {
   const figures = peers.flatMap(({ name }) => {
-    const own = outcomes.filter(({ peer }) => peer === name);
+    const own = failed.has(name) ? [] : outcomes.filter(({ peer }) => peer === name);
     const of = (scenario: ScenarioName, metric: string): number[] =>
       own.flatMap(({ scenarios }) =>
         scenarios
@@ -132,6 +146,8 @@ function report(): void {
     scenarios.flatMap((scenario) => doubtsOf(scenario).map((doubt) => `! ${peer}, ${scenario.name}: ${doubt}`)),
   );
   for (const doubt of new Set(doubts)) console.log(doubt);
+  for (const [name, reason] of failed) console.log(`! ${name} has no figures: ${reason}`);
+  if (failed.size > 0) process.exitCode = 1;
   mkdirSync(RESULTS, { recursive: true });
   const file = join(RESULTS, `peers-${new Date().toISOString().replaceAll(':', '-')}.json`);
   const result = {
