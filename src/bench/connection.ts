@@ -2,7 +2,6 @@
 // known of a call lies in typed arrays, at the place that its stream's id gives.
 
 import { connect, type Socket } from 'node:net';
-import { nowUs } from './clock.ts';
 import {
   clientPreface,
   DEFAULT_WINDOW_BYTES,
@@ -16,7 +15,8 @@ import {
   SETTINGS_ACK,
   SettingId,
   windowUpdateFrame,
-} from './frames.ts';
+} from '../http2/frames.ts';
+import { nowUs } from './clock.ts';
 import { AnswerHeaders } from './hpack.ts';
 import { Outbox } from './outbox.ts';
 import type { PreparedCall, PreparedCalls } from './prepared-calls.ts';

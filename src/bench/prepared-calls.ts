@@ -1,7 +1,7 @@
 // The calls of one flow, encoded once before the run: only the stream's id is missing in them.
 
-import { FRAME_HEADER_BYTES, FrameFlag, FrameType, MAX_FRAME_BYTES, writeFrameHeader } from './frames.ts';
-import { encodeRequestHeaders, type RequestHeaderBlocks } from './hpack.ts';
+import { FRAME_HEADER_BYTES, FrameFlag, FrameType, MAX_FRAME_BYTES, writeFrameHeader } from '../http2/frames.ts';
+import { encodeHeaderBlocks, type HeaderBlocks } from '../http2/header-encoder.ts';
 
 /** One call as it goes on the wire. */
 export interface PreparedCall {
@@ -15,7 +15,7 @@ export interface PreparedCall {
 /** Every call of a flow, in the forms that a connection may need. */
 export class PreparedCalls {
   readonly count: number;
-  readonly #blocks: RequestHeaderBlocks;
+  readonly #blocks: HeaderBlocks;
   readonly #messages: readonly Uint8Array[];
   readonly #literal: PreparedCall[];
   readonly #indexed: PreparedCall[];
@@ -32,7 +32,7 @@ export class PreparedCalls {
     metadata: readonly (readonly [string, string])[] = [],
   ) {
     if (messages.length === 0) throw new RangeError('a flow needs at least one message');
-    this.#blocks = encodeRequestHeaders([
+    this.#blocks = encodeHeaderBlocks([
       [':method', 'POST'],
       [':scheme', 'http'],
       [':path', path],

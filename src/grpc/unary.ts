@@ -40,25 +40,18 @@ export class Malformed {
   }
 }
 
-/**
- * The method with a decoder that doesn't throw: grpc-js would call the caller's broken bytes INTERNAL, and this is
- * where they can still become INVALID_ARGUMENT. ts-proto alone would also take half of a message for all of it.
- */
+/** The method's decoder, which doesn't throw; ts-proto alone would also take half of a message for all of it. */
 export function tolerant<Request, Response>(
   method: MethodDefinition<Request, Response>,
-): MethodDefinition<Request | Malformed, Response> {
+): (bytes: Buffer) => Request | Malformed {
   const check = wellFormed(method.path);
-  return {
-    ...method,
-    requestDeserialize: (bytes) => {
-      try {
-        check(bytes);
-        return method.requestDeserialize(bytes);
-      } catch (cause) {
-        return new Malformed(cause);
-      }
-    },
-    requestSerialize: (request) => method.requestSerialize(request as Request),
+  return (bytes) => {
+    try {
+      check(bytes);
+      return method.requestDeserialize(bytes);
+    } catch (cause) {
+      return new Malformed(cause);
+    }
   };
 }
 
@@ -70,7 +63,7 @@ export function unary<Request, Response>(
 ): UnaryMethod {
   const { path } = method;
   const name = path.slice(1);
-  const { requestDeserialize } = tolerant(method);
+  const decode = tolerant(method);
   const cells = new Map<string, CallCells>();
   const cellsOf = (model: string): CallCells => {
     let found = cells.get(model);
@@ -106,7 +99,7 @@ export function unary<Request, Response>(
       }
     };
     try {
-      const request = requestDeserialize(message);
+      const request = decode(message);
       if (request instanceof Malformed) {
         throw new ScorewireError(
           'invalid_argument',
@@ -142,6 +135,5 @@ function contextOf(call: UnaryCall, span: CallSpan | undefined): CallContext {
 }
 
 function traceparent(call: UnaryCall): string | undefined {
-  const value = call.headers.traceparent;
-  return typeof value === 'string' ? value : undefined;
+  return call.header('traceparent');
 }
