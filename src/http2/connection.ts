@@ -320,6 +320,11 @@ export class Connection implements StreamOwner {
 
   #onTrailers(id: number, fields: readonly Field[] | undefined, last: boolean): void {
     const stream = this.#streams.get(id);
+    if (stream === undefined && !this.#resets.has(id)) {
+      // Which of the older ones were ever open is not remembered.
+      const code = id === this.#lastStreamId ? ErrorCode.streamClosed : ErrorCode.protocolError;
+      throw new ConnectionError(code, `HEADERS on stream ${id}, which is closed`);
+    }
     if (stream === undefined || stream.remoteEnded) this.#onUnexpected(id, stream);
     else if (!last || fields === undefined || !areTrailers(fields)) this.#break(stream, ErrorCode.protocolError);
     else this.#onRemoteEnd(stream);
@@ -409,8 +414,6 @@ export class Connection implements StreamOwner {
   }
 }
 
-function now(): number {
-  return performance.now();
-}
+const now = (): number => performance.now();
 
 function ignore(): void {}
