@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
+import { ScoringServiceService } from './gen/scorewire/v1/scoring.ts';
 import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
-import { scoringMethods } from './grpc/scoring-service.ts';
-import type { UnaryEdge } from './grpc/unary.ts';
+import { ScoreStreams } from './grpc/score-stream.ts';
+import { scoreHandler } from './grpc/scoring-service.ts';
+import { type UnaryEdge, unary } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
 import { readRepository } from './models/repository.ts';
@@ -79,27 +81,25 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     if (engine !== undefined) return engine.models;
     throw new ScorewireError('unavailable', 'NOT_READY', 'the server is not ready yet; try again');
   };
+  const score = scoreHandler(
+    admission,
+    (call, callback) => (engine as Engine).scorer.score(call, callback),
+    (answer) => {
+      const cells = (engine as Engine).cells(answer.model);
+      cells.features.record((answer.queuedMs - answer.receivedMs) / 1000);
+      cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
+      cells.score.record(answer.score);
+    },
+    (name) => engine?.models.has(name) ?? false,
+  );
+  const scoreStreams = new ScoreStreams(edge, score);
   const grpc = new GrpcServer(settings.limits);
   grpc.addStreams([
     health.watch(),
+    scoreStreams.method(),
     ...reflectionMethods(['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']),
   ]);
-  grpc.addUnary([
-    health.check(),
-    ...modelMethods(edge, servedModels),
-    ...scoringMethods(
-      edge,
-      admission,
-      (call, callback) => (engine as Engine).scorer.score(call, callback),
-      (answer) => {
-        const cells = (engine as Engine).cells(answer.model);
-        cells.features.record((answer.queuedMs - answer.receivedMs) / 1000);
-        cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
-        cells.score.record(answer.score);
-      },
-      (name) => engine?.models.has(name) ?? false,
-    ),
-  ]);
+  grpc.addUnary([health.check(), ...modelMethods(edge, servedModels), unary(edge, ScoringServiceService.score, score)]);
 
   const setServing = (serving: boolean) => {
     if (state === 'DRAINING') return;
@@ -151,6 +151,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         health.setAll(false);
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
+        scoreStreams.drain();
         const idle = () => admission.empty();
         const answered = await grpc.close(idle, settings.drain.timeoutMs, () => {
           admission.drain();

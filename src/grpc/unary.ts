@@ -64,15 +64,7 @@ export function unary<Request, Response>(
   const { path } = method;
   const name = path.slice(1);
   const decode = tolerant(method);
-  const cells = new Map<string, CallCells>();
-  const cellsOf = (model: string): CallCells => {
-    let found = cells.get(model);
-    if (found === undefined) {
-      found = callCells(edge.metrics, name, model);
-      cells.set(model, found);
-    }
-    return found;
-  };
+  const cellsOf = cellsByModel(edge.metrics, name);
   const onMessage = (call: UnaryCall, message: Buffer): void => {
     const context = contextOf(call, edge.tracing.enabled ? edge.tracing.start(name, traceparent(call)) : undefined);
     let open = true;
@@ -115,8 +107,21 @@ export function unary<Request, Response>(
   return { path, onMessage };
 }
 
+/** The cells of a method's calls by the model's name. */
+export function cellsByModel(metrics: Metrics, method: string): (model: string) => CallCells {
+  const cells = new Map<string, CallCells>();
+  return (model) => {
+    let found = cells.get(model);
+    if (found === undefined) {
+      found = callCells(metrics, method, model);
+      cells.set(model, found);
+    }
+    return found;
+  };
+}
+
 /** What an answer becomes that nobody waits for any more: it must not be counted as one that arrived. */
-function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError | undefined {
+export function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError | undefined {
   if (performance.now() >= deadlineMs) {
     return new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED_IN_RUN', 'the deadline passed during the run');
   }
