@@ -2,7 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowUs } from './clock.ts';
-import { Connection, type ConnectionOwner } from './connection.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionOwner, LoadConnection } from './load-connection.ts';
 import type { FlowPlan } from './plan.ts';
 import { PreparedCalls } from './prepared-calls.ts';
 import type { Recorder } from './recorder.ts';
@@ -21,9 +22,9 @@ export class Flow implements ConnectionOwner {
   readonly #host: string;
   readonly #port: number;
   readonly #calls: PreparedCalls;
-  #connections: Connection[] = [];
+  #connections: LoadConnection[] = [];
   /** Connections that take no more calls, but may still answer some. */
-  readonly #leaving: Connection[] = [];
+  readonly #leaving: LoadConnection[] = [];
   #nextConnection = 0;
   #nextCall = 0;
   #inFlight = 0;
@@ -51,7 +52,7 @@ export class Flow implements ConnectionOwner {
     const connections = this.#connections;
     for (let tried = 0; tried < connections.length; tried++) {
       if (this.#nextConnection >= connections.length) this.#nextConnection = 0;
-      const connection = connections[this.#nextConnection++] as Connection;
+      const connection = connections[this.#nextConnection++] as LoadConnection;
       if (!connection.send(this.#nextCall, intendedUs)) continue;
       this.#nextCall = this.#nextCall + 1 === this.#calls.count ? 0 : this.#nextCall + 1;
       this.#inFlight++;
@@ -89,19 +90,19 @@ export class Flow implements ConnectionOwner {
     this.recorder?.sampled(call, framed);
   }
 
-  closed(connection: Connection): void {
+  closed(connection: LoadConnection): void {
     if (this.#stopped) return;
     if (this.recorder !== undefined) this.recorder.lostConnections++;
     this.#leaving.push(connection);
     void this.#replace(connection);
   }
 
-  #open(): Promise<Connection> {
+  #open(): Promise<LoadConnection> {
     const { sampleEvery } = this.plan;
     return Connection.open({ host: this.#host, port: this.#port, calls: this.#calls, owner: this, sampleEvery });
   }
 
-  async #replace(lost: Connection): Promise<void> {
+  async #replace(lost: LoadConnection): Promise<void> {
     for (let attempt = 0; attempt < RECONNECT_ATTEMPTS && !this.#stopped; attempt++) {
       try {
         const fresh = await this.#open();
