@@ -108,11 +108,12 @@ export class Http2Link {
 
   /** Sends what the outbox holds, in one write. */
   flush(): void {
-    if (!this.#socket.destroyed) this.outbox.flush();
+    if (this.#socket.writable) this.outbox.flush();
   }
 
-  /** Nothing is left to be sent or read. */
+  /** Nothing is left to be read. */
   endSocket(): void {
+    this.flush();
     this.#socket.end();
   }
 

@@ -1,0 +1,106 @@
+// ScoreBatch by the generator, against servers made with grpc-js.
+
+import { expect, test } from 'vitest';
+import { type RowError, ScoreBatchResponse } from '../../../src/gen/scorewire/v1/scoring.ts';
+import { batchRequest, loadOf, type ScoreBatch, serveFrames, serveScores } from '../../support/scoring-stub.ts';
+
+const ROWS = 2_500;
+const COLUMNS = 20;
+
+const BULK = {
+  path: '/scorewire.v1.ScoringService/ScoreBatch',
+  rpc: { kind: 'bulk', rows: ROWS },
+  messages: [batchRequest(ROWS, COLUMNS)],
+  shape: { kind: 'closed', inFlight: 3 },
+  sampleEvery: 0,
+} as const;
+
+function chunk(firstRow: number, rows: number, errors: RowError[] = []): ScoreBatchResponse {
+  const scores = new Array<number>(rows).fill(0.5);
+  const value = { firstRow: BigInt(firstRow), rows: [], scores, labels: [], segments: [], origins: [], errors };
+  return { part: { $case: 'chunk', value } };
+}
+
+function summary(rows: number, lost = 0): ScoreBatchResponse {
+  const counts = { rows: BigInt(rows), scored: BigInt(rows - lost), failed: BigInt(lost) };
+  return { part: { $case: 'summary', value: { model: 'm', version: 1n, ...counts } } };
+}
+
+/** Answers in chunks of 1,000 rows. */
+function answer(call: ScoreBatch, lost = 0): void {
+  const { rows } = call.request;
+  const count = rows?.$case === 'matrix' ? rows.value.values.length / rows.value.columns : 0;
+  for (let at = 0; at < count; at += 1_000) call.write(chunk(at, Math.min(1_000, count - at)));
+  call.write(summary(count, lost));
+  call.end();
+}
+
+test('chunks until the trailers; requests beyond every window', async () => {
+  const port = await serveScores({ batch: answer });
+  const flow = await loadOf(port, BULK);
+  expect(flow).toMatchObject({ errors: {}, rpc: { kind: 'bulk', rows: ROWS }, lostConnections: 0 });
+  expect(flow.answers.count).toBeGreaterThan(5);
+});
+
+test('tiny windows of streams, which the requests have to wait for', async () => {
+  const port = await serveFrames({ initialWindowSize: 2_000 }, () => [
+    ScoreBatchResponse.encode(chunk(0, ROWS)).finish(),
+    ScoreBatchResponse.encode(summary(ROWS)).finish(),
+  ]);
+  const flow = await loadOf(port, BULK);
+  expect(flow).toMatchObject({ errors: {}, lostConnections: 0 });
+  expect(flow.answers.count).toBeGreaterThan(2);
+});
+
+test('an open loop, and more calls than the server takes at once', async () => {
+  const port = await serveScores({ batch: answer }, { 'grpc.max_concurrent_streams': 2 });
+  const arrivals = { process: 'even', ratePerSecond: 50 } as const;
+  const flow = await loadOf(port, { ...BULK, shape: { kind: 'open', arrivals, maxInFlight: 100 } });
+  expect(flow).toMatchObject({ calls: 15, errors: {} });
+});
+
+test.each([
+  [
+    'a row error fails the call, with its code',
+    (call: ScoreBatch) => {
+      const error = { row: 7n, code: 3, reason: 'BAD', field: 'age', message: 'not a number' };
+      call.write(chunk(0, 2_000));
+      call.write(chunk(2_000, 500, [error, { ...error, code: 9 }]));
+      call.write(summary(ROWS, 2));
+      call.end();
+    },
+    { INVALID_ARGUMENT: '2 of 2500 rows: not a number' },
+  ],
+  [
+    'failures that only the summary knows of',
+    (call: ScoreBatch) => answer(call, 4),
+    { UNKNOWN: '4 of 2500 rows, by the summary' },
+  ],
+  [
+    'rows that are missing',
+    (call: ScoreBatch) => {
+      call.write(chunk(0, 10));
+      call.end();
+    },
+    { INTERNAL: '10 scores for 2500 rows' },
+  ],
+  [
+    'a status after some chunks',
+    (call: ScoreBatch) => {
+      call.write(chunk(0, 1_000));
+      call.emit('error', { code: 8, details: 'full' });
+    },
+    { RESOURCE_EXHAUSTED: 'full' },
+  ],
+  [
+    'a status before the request was read',
+    (call: ScoreBatch) => call.emit('error', { code: 12, details: 'unknown' }),
+    { UNIMPLEMENTED: 'unknown' },
+  ],
+])('%s', async (_, batch, details) => {
+  const port = await serveScores({ batch });
+  const flow = await loadOf(port, BULK);
+  expect(flow.errorDetails).toEqual(details);
+  expect(flow.answers.count).toBe(0);
+  expect(flow.calls).toBeGreaterThan(0);
+});
