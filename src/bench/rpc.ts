@@ -10,9 +10,24 @@ export type Rpc =
 
 export const RPC_KINDS = ['unary', 'stream', 'bulk'] as const satisfies readonly Rpc['kind'][];
 
+/** In scorewire.v1.ScoringService. */
+export function methodOf(rpc: Rpc | undefined): 'Score' | 'ScoreStream' | 'ScoreBatch' {
+  return rpc?.kind === 'stream' ? 'ScoreStream' : rpc?.kind === 'bulk' ? 'ScoreBatch' : 'Score';
+}
+
 /** Calls that start together, in one message. */
 export function callsAtOnce(rpc: Rpc | undefined): number {
   return rpc?.kind === 'stream' ? rpc.items : 1;
+}
+
+/** Of a rate of calls. */
+export function callsUnit(rpc: Rpc | undefined): string {
+  return rpc?.kind === 'stream' ? 'items/s' : 'calls/s';
+}
+
+/** Rows that one call scores. */
+export function rowsOf(rpc: Rpc | undefined): number {
+  return rpc?.kind === 'bulk' ? rpc.rows : 1;
 }
 
 /** For people; empty where nothing needs to be said. */

@@ -17,6 +17,14 @@ import { framed, MessageReader } from '../../src/bench/grpc-messages.ts';
 import type { FlowPlan, LoadPlan } from '../../src/bench/plan.ts';
 import type { FlowReport } from '../../src/bench/report.ts';
 import {
+  FeatureInfo,
+  type GetModelRequest,
+  type GetModelResponse,
+  ModelInfo,
+  ModelServiceService,
+} from '../../src/gen/scorewire/v1/model.ts';
+import {
+  type RowError,
   ScoreBatchRequest,
   type ScoreBatchResponse,
   ScoreRequest,
@@ -26,6 +34,19 @@ import {
   ScoringServiceService,
   type StreamResult,
 } from '../../src/gen/scorewire/v1/scoring.ts';
+import { DataType } from '../../src/gen/scorewire/v1/tensor.ts';
+
+/** As GetModel has it: two features. */
+const MODEL: ModelInfo = {
+  ...ModelInfo.decode(new Uint8Array()),
+  name: 'm',
+  version: 1n,
+  features: ['a', 'b'].map((name) => ({
+    ...FeatureInfo.decode(new Uint8Array()),
+    name,
+    dataType: DataType.DATA_TYPE_FLOAT32,
+  })),
+};
 
 export type ScoreStream = ServerDuplexStream<ScoreStreamRequest, ScoreStreamResponse>;
 export type ScoreBatch = ServerWritableStream<ScoreBatchRequest, ScoreBatchResponse>;
@@ -55,6 +76,8 @@ export async function serveScores(
     calls.stream?.(call);
   };
   server.addService(ScoringServiceService, { score, scoreBatch, scoreStream });
+  const getModel: handleUnaryCall<GetModelRequest, GetModelResponse> = (_call, done) => done(null, { model: MODEL });
+  server.addService({ getModel: ModelServiceService.getModel }, { getModel });
   return new Promise((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
       error === null ? resolve(port) : reject(error),
@@ -86,6 +109,34 @@ export async function serveFrames(settings: Settings, answer: (message: Buffer) 
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
+}
+
+/** Answers each message of items with one. */
+export function echoItems(call: ScoreStream): void {
+  call.on('data', ({ items }: ScoreStreamRequest) =>
+    call.write({ results: items.map(({ id, request }) => answered(id, request)) }),
+  );
+  call.on('end', () => call.end());
+}
+
+/** Answers in chunks of 1,000 rows, and with a summary in which `lost` rows have failed. */
+export function answerBatch(call: ScoreBatch, lost = 0): void {
+  const { rows } = call.request;
+  const count = rows?.$case === 'matrix' ? rows.value.values.length / rows.value.columns : 0;
+  for (let at = 0; at < count; at += 1_000) call.write(chunk(at, Math.min(1_000, count - at)));
+  call.write(summary(count, lost));
+  call.end();
+}
+
+export function chunk(firstRow: number, rows: number, errors: RowError[] = []): ScoreBatchResponse {
+  const scores = new Array<number>(rows).fill(0.5);
+  const value = { firstRow: BigInt(firstRow), rows: [], scores, labels: [], segments: [], origins: [], errors };
+  return { part: { $case: 'chunk', value } };
+}
+
+export function summary(rows: number, lost = 0): ScoreBatchResponse {
+  const counts = { rows: BigInt(rows), scored: BigInt(rows - lost), failed: BigInt(lost) };
+  return { part: { $case: 'summary', value: { model: 'm', version: 1n, ...counts } } };
 }
 
 /** The first feature is the score. */

@@ -1,8 +1,17 @@
 // ScoreBatch by the generator, against servers made with grpc-js.
 
 import { expect, test } from 'vitest';
-import { type RowError, ScoreBatchResponse } from '../../../src/gen/scorewire/v1/scoring.ts';
-import { batchRequest, loadOf, type ScoreBatch, serveFrames, serveScores } from '../../support/scoring-stub.ts';
+import { ScoreBatchResponse } from '../../../src/gen/scorewire/v1/scoring.ts';
+import {
+  answerBatch,
+  batchRequest,
+  chunk,
+  loadOf,
+  type ScoreBatch,
+  serveFrames,
+  serveScores,
+  summary,
+} from '../../support/scoring-stub.ts';
 
 const ROWS = 2_500;
 const COLUMNS = 20;
@@ -15,28 +24,8 @@ const BULK = {
   sampleEvery: 0,
 } as const;
 
-function chunk(firstRow: number, rows: number, errors: RowError[] = []): ScoreBatchResponse {
-  const scores = new Array<number>(rows).fill(0.5);
-  const value = { firstRow: BigInt(firstRow), rows: [], scores, labels: [], segments: [], origins: [], errors };
-  return { part: { $case: 'chunk', value } };
-}
-
-function summary(rows: number, lost = 0): ScoreBatchResponse {
-  const counts = { rows: BigInt(rows), scored: BigInt(rows - lost), failed: BigInt(lost) };
-  return { part: { $case: 'summary', value: { model: 'm', version: 1n, ...counts } } };
-}
-
-/** Answers in chunks of 1,000 rows. */
-function answer(call: ScoreBatch, lost = 0): void {
-  const { rows } = call.request;
-  const count = rows?.$case === 'matrix' ? rows.value.values.length / rows.value.columns : 0;
-  for (let at = 0; at < count; at += 1_000) call.write(chunk(at, Math.min(1_000, count - at)));
-  call.write(summary(count, lost));
-  call.end();
-}
-
 test('chunks until the trailers; requests beyond every window', async () => {
-  const port = await serveScores({ batch: answer });
+  const port = await serveScores({ batch: answerBatch });
   const flow = await loadOf(port, BULK);
   expect(flow).toMatchObject({ errors: {}, rpc: { kind: 'bulk', rows: ROWS }, lostConnections: 0 });
   expect(flow.answers.count).toBeGreaterThan(5);
@@ -53,7 +42,7 @@ test('tiny windows of streams, which the requests have to wait for', async () =>
 });
 
 test('an open loop, and more calls than the server takes at once', async () => {
-  const port = await serveScores({ batch: answer }, { 'grpc.max_concurrent_streams': 2 });
+  const port = await serveScores({ batch: answerBatch }, { 'grpc.max_concurrent_streams': 2 });
   const arrivals = { process: 'even', ratePerSecond: 50 } as const;
   const flow = await loadOf(port, { ...BULK, shape: { kind: 'open', arrivals, maxInFlight: 100 } });
   expect(flow).toMatchObject({ calls: 15, errors: {} });
@@ -73,7 +62,7 @@ test.each([
   ],
   [
     'failures that only the summary knows of',
-    (call: ScoreBatch) => answer(call, 4),
+    (call: ScoreBatch) => answerBatch(call, 4),
     { UNKNOWN: '4 of 2500 rows, by the summary' },
   ],
   [

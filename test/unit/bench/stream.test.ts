@@ -13,6 +13,7 @@ import {
 } from '../../../src/gen/scorewire/v1/scoring.ts';
 import {
   answered,
+  echoItems,
   failed,
   loadOf,
   type ScoreStream,
@@ -20,14 +21,6 @@ import {
   serveFrames,
   serveScores,
 } from '../../support/scoring-stub.ts';
-
-/** Answers each message with one. */
-function echo(call: ScoreStream): void {
-  call.on('data', ({ items }: ScoreStreamRequest) =>
-    call.write({ results: items.map(({ id, request }) => answered(id, request)) }),
-  );
-  call.on('end', () => call.end());
-}
 
 /** Every sampled answer is the one to its own item: a row's first feature is its score. */
 function expectMatched({ samples }: FlowReport): void {
@@ -41,7 +34,7 @@ test('closed loop: results are matched with their items', async () => {
   const port = await serveScores({
     stream: (call) => {
       calls.push(call);
-      echo(call);
+      echoItems(call);
     },
   });
   const flow = await loadOf(port, { connections: 2, rpc: { kind: 'stream', streams: 3, items: 1 } });
@@ -73,7 +66,7 @@ test('several items a message: each is a call', async () => {
   const port = await serveScores({
     stream: (call) => {
       call.on('data', ({ items }) => sizes.add(items.length));
-      echo(call);
+      echoItems(call);
     },
   });
   const arrivals = { process: 'even', ratePerSecond: 200 } as const;
@@ -217,7 +210,7 @@ test('the window of our side is given back, for the stream and for the connectio
 });
 
 test('a server that reads nothing: items are held back, and no window is overrun', async () => {
-  const port = await serveScores({ stream: (call) => setTimeout(() => echo(call), 150) });
+  const port = await serveScores({ stream: (call) => setTimeout(() => echoItems(call), 150) });
   const arrivals = { process: 'even', ratePerSecond: 10_000 } as const;
   const flow = await loadOf(port, {
     messages: [scoreRequest(1, 30)],
