@@ -1,6 +1,12 @@
 // A server of the calls of many rows, made of grpc-js alone, that answers as a test tells it to.
 
-import { createServer, type Http2Server, type ServerHttp2Session, type Settings } from 'node:http2';
+import {
+  createServer,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type Settings,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import {
   type handleServerStreamingCall,
@@ -89,7 +95,10 @@ export async function serveScores(
  * A server with HTTP/2 settings of its own, which grpc-js has no option for: answers each message with those that `answer`
  * makes of it, and its end with OK. Resolves to its port.
  */
-export async function serveFrames(settings: Settings, answer: (message: Buffer) => Uint8Array[]): Promise<number> {
+export async function serveFrames(
+  settings: Settings,
+  answer: (message: Buffer, stream: ServerHttp2Stream) => Uint8Array[],
+): Promise<number> {
   const server = createServer({ settings });
   const sessions = new Set<ServerHttp2Session>();
   framing.push({ server, sessions });
@@ -102,7 +111,7 @@ export async function serveFrames(settings: Settings, answer: (message: Buffer) 
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
     const reader = new MessageReader((bytes, start, end) => {
-      for (const message of answer(bytes.subarray(start, end))) stream.write(framed(message));
+      for (const message of answer(bytes.subarray(start, end), stream)) stream.write(framed(message));
     });
     stream.on('data', (piece: Buffer) => reader.read(piece, 0, piece.length));
     stream.on('end', () => stream.end());
@@ -208,7 +217,7 @@ export async function loadOf(
     port,
     warmUpSeconds: 0,
     seconds: 0.3,
-    drainSeconds: 1,
+    drainSeconds: 10,
     serverPids: [],
     ...plan,
     flows: [flow],

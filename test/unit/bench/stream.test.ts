@@ -1,5 +1,6 @@
 // ScoreStream by the generator, against servers made with grpc-js.
 
+import type { ServerHttp2Stream, Settings } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { encodeFrame, FrameFlag, FrameReader, FrameType, settingsFrame } from '../../../src/bench/frames.ts';
@@ -161,15 +162,64 @@ test('a result for an item that is not in flight ends the connection, and says w
   expect(flow.errorDetails.UNAVAILABLE).toMatch(/a result for id 7, which no item in flight has/);
 });
 
+/** Answers each message with one, and calls `after` with how many there have been on all streams. */
+function servePlain(
+  after: (count: number, stream: ServerHttp2Stream) => void,
+  settings: Settings = {},
+): Promise<number> {
+  let count = 0;
+  return serveFrames(settings, (message, stream) => {
+    after(++count, stream);
+    const results = ScoreStreamRequest.decode(message).items.map(({ id, request }) => answered(id, request));
+    return stream.destroyed ? [] : [ScoreStreamResponse.encode({ results }).finish()];
+  });
+}
+
+describe('a connection that ends', () => {
+  test('GOAWAY: items in flight are answered, a new connection takes over', async () => {
+    const port = await servePlain((count, stream) => {
+      if (count % 50 === 0) stream.session?.close();
+    });
+    const flow = await loadOf(port, {});
+    expect(flow.errors).toEqual({});
+    expect(flow.lostConnections).toBeGreaterThan(0);
+    expectMatched(flow);
+  });
+
+  test('a break: items in flight are UNAVAILABLE, a new connection takes over', async () => {
+    const port = await servePlain((count, stream) => {
+      if (count === 20) stream.session?.destroy();
+    });
+    const flow = await loadOf(port, {});
+    expect(flow.errors.UNAVAILABLE).toBeGreaterThan(0);
+    expect(flow.answers.count).toBeGreaterThan(30);
+  });
+
+  test('a reset: only the items of that stream, and another one is opened', async () => {
+    const port = await servePlain((count, stream) => {
+      if (count % 20 === 0) stream.close(8);
+    });
+    const flow = await loadOf(port, { rpc: { kind: 'stream', streams: 2, items: 1 } });
+    expect(Object.keys(flow.errors)).toEqual(['CANCELLED']);
+    expect(flow.lostConnections).toBe(0);
+    expectMatched(flow);
+  });
+});
+
+test('more streams than the server takes: as many as it does', async () => {
+  const seen = new Set<number | undefined>();
+  const port = await servePlain((_, stream) => seen.add(stream.id), { maxConcurrentStreams: 2 });
+  const flow = await loadOf(port, { rpc: { kind: 'stream', streams: 5, items: 1 } });
+  expect(flow).toMatchObject({ errors: {}, lostConnections: 0 });
+  expect(seen.size).toBe(2);
+});
+
 test.each([
   ['smaller than a message', 100, 200],
   ['of about a message', 20, 10],
   ['full now and then', 3, 1],
 ])('windows of streams %s', async (_, width, items) => {
-  const port = await serveFrames({ initialWindowSize: 1_000 }, (message) => {
-    const results = ScoreStreamRequest.decode(message).items.map(({ id, request }) => answered(id, request));
-    return [ScoreStreamResponse.encode({ results }).finish()];
-  });
+  const port = await servePlain(() => {}, { initialWindowSize: 1_000 });
   const flow = await loadOf(port, {
     messages: [1, 2, 3].map((score) => scoreRequest(score, width)),
     rpc: { kind: 'stream', streams: 2, items },
