@@ -4,14 +4,13 @@ import { readFileSync } from 'node:fs';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
-import { ScoringServiceService } from './gen/scorewire/v1/scoring.ts';
 import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
 import { ScoreStreams } from './grpc/score-stream.ts';
-import { scoreHandler } from './grpc/scoring-service.ts';
-import { type UnaryEdge, unary } from './grpc/unary.ts';
+import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
+import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
 import { readRepository } from './models/repository.ts';
@@ -99,7 +98,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     scoreStreams.method(),
     ...reflectionMethods(['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']),
   ]);
-  grpc.addUnary([health.check(), ...modelMethods(edge, servedModels), unary(edge, ScoringServiceService.score, score)]);
+  grpc.addUnary([health.check(), ...modelMethods(edge, servedModels), scoreMethod(edge, score)]);
 
   const setServing = (serving: boolean) => {
     if (state === 'DRAINING') return;

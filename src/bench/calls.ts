@@ -12,9 +12,12 @@ import { type ModelInfo, ModelServiceClient } from '../gen/scorewire/v1/model.ts
 import { type Row, ScoreRequest, type Value } from '../gen/scorewire/v1/scoring.ts';
 import { DataType } from '../gen/scorewire/v1/tensor.ts';
 import { randomFrom } from './arrivals.ts';
+import { batchMessages } from './batch-calls.ts';
 import { BenchError } from './bench-error.ts';
+import { methodOf, type Rpc } from './rpc.ts';
+import { checkImplemented } from './rpc-check.ts';
 
-/** `native`: scorewire.v1.ScoringService/Score. `oip`: ModelInfer of the Open Inference Protocol, data raw. */
+/** `native`: scorewire.v1.ScoringService. `oip`: ModelInfer of the Open Inference Protocol, data raw. */
 export type Api = 'native' | 'oip';
 
 /** A row as it stands in a file: in order, or by feature (native) or input (OIP). */
@@ -24,6 +27,8 @@ export interface CallsOptions {
   /** HOST:PORT. */
   address: string;
   api: Api;
+  /** Absent: unary. Others are of the native API. */
+  rpc?: Rpc;
   model: string;
   /** undefined: the live or newest one. */
   version: string | undefined;
@@ -57,7 +62,7 @@ export async function modelCalls(options: CallsOptions): Promise<ModelCalls> {
   return { ...calls, bytes: calls.messages[0]?.length ?? 0, requestsDigest: hash.digest('hex') };
 }
 
-async function nativeCalls({ address, model, version, rows, count, seed }: CallsOptions) {
+async function nativeCalls({ address, rpc, model, version, rows, count, seed }: CallsOptions) {
   if (version !== undefined && !/^\d{1,18}$/.test(version)) {
     throw new BenchError(`--model-version: expected a whole number, found "${version}"`);
   }
@@ -76,17 +81,15 @@ async function nativeCalls({ address, model, version, rows, count, seed }: Calls
   }
   const random = randomFrom(seed);
   const encoded = rows?.map(rowFromFile) ?? Array.from({ length: count }, () => randomRow(info, random));
+  const asked = { model: info.name, version: version === undefined ? undefined : BigInt(version) };
+  const messages =
+    rpc?.kind === 'bulk'
+      ? batchMessages(info, asked, encoded, rpc.rows)
+      : encoded.map((row) => ScoreRequest.encode({ ...asked, row, policy: 0, outputNames: [] }).finish());
+  await checkImplemented(address, rpc, messages[0] as Uint8Array);
   return {
-    path: '/scorewire.v1.ScoringService/Score',
-    messages: encoded.map((row) =>
-      ScoreRequest.encode({
-        model: info.name,
-        version: version === undefined ? undefined : BigInt(version),
-        row,
-        policy: 0,
-        outputNames: [],
-      }).finish(),
-    ),
+    path: `/scorewire.v1.ScoringService/${methodOf(rpc)}`,
+    messages,
     model: info.name,
     version: String(info.version),
     digest: info.digest,

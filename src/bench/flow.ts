@@ -2,10 +2,11 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowUs } from './clock.ts';
-import { Connection, type ConnectionOwner } from './connection.ts';
+import type { ConnectionOwner, LoadConnection } from './load-connection.ts';
+import { connectionOpener } from './open-connection.ts';
 import type { FlowPlan } from './plan.ts';
-import { PreparedCalls } from './prepared-calls.ts';
 import type { Recorder } from './recorder.ts';
+import { callsAtOnce } from './rpc.ts';
 import { NO_ANSWER } from './status.ts';
 
 const RECONNECT_PAUSE_MS = 20;
@@ -18,12 +19,12 @@ export class Flow implements ConnectionOwner {
   onChunkRead: () => void = () => {};
   recorder: Recorder | undefined;
 
-  readonly #host: string;
-  readonly #port: number;
-  readonly #calls: PreparedCalls;
-  #connections: Connection[] = [];
+  /** Calls that each `send` starts. */
+  readonly callsAtOnce: number;
+  readonly #open: () => Promise<LoadConnection>;
+  #connections: LoadConnection[] = [];
   /** Connections that take no more calls, but may still answer some. */
-  readonly #leaving: Connection[] = [];
+  readonly #leaving: LoadConnection[] = [];
   #nextConnection = 0;
   #nextCall = 0;
   #inFlight = 0;
@@ -31,9 +32,8 @@ export class Flow implements ConnectionOwner {
 
   constructor(plan: FlowPlan, host: string, port: number) {
     this.plan = plan;
-    this.#host = host;
-    this.#port = port;
-    this.#calls = new PreparedCalls(`${host}:${port}`, plan.path, plan.messages, plan.metadata);
+    this.callsAtOnce = callsAtOnce(plan.rpc);
+    this.#open = connectionOpener(plan, host, port, this);
   }
 
   /** Opens every connection. */
@@ -46,15 +46,15 @@ export class Flow implements ConnectionOwner {
     return this.#inFlight;
   }
 
-  /** Puts the next call into an outbox. False where no connection takes it: nothing was done. */
+  /** Puts the next call, or the next that go together, into an outbox. False where no connection takes it: nothing was done. */
   send(intendedUs: number): boolean {
     const connections = this.#connections;
     for (let tried = 0; tried < connections.length; tried++) {
       if (this.#nextConnection >= connections.length) this.#nextConnection = 0;
-      const connection = connections[this.#nextConnection++] as Connection;
+      const connection = connections[this.#nextConnection++] as LoadConnection;
       if (!connection.send(this.#nextCall, intendedUs)) continue;
-      this.#nextCall = this.#nextCall + 1 === this.#calls.count ? 0 : this.#nextCall + 1;
-      this.#inFlight++;
+      this.#nextCall = (this.#nextCall + this.callsAtOnce) % this.plan.messages.length;
+      this.#inFlight += this.callsAtOnce;
       return true;
     }
     return false;
@@ -89,19 +89,14 @@ export class Flow implements ConnectionOwner {
     this.recorder?.sampled(call, framed);
   }
 
-  closed(connection: Connection): void {
+  closed(connection: LoadConnection): void {
     if (this.#stopped) return;
     if (this.recorder !== undefined) this.recorder.lostConnections++;
     this.#leaving.push(connection);
     void this.#replace(connection);
   }
 
-  #open(): Promise<Connection> {
-    const { sampleEvery } = this.plan;
-    return Connection.open({ host: this.#host, port: this.#port, calls: this.#calls, owner: this, sampleEvery });
-  }
-
-  async #replace(lost: Connection): Promise<void> {
+  async #replace(lost: LoadConnection): Promise<void> {
     for (let attempt = 0; attempt < RECONNECT_ATTEMPTS && !this.#stopped; attempt++) {
       try {
         const fresh = await this.#open();

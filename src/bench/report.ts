@@ -2,6 +2,7 @@
 
 import type { LatencySummary } from './histogram.ts';
 import type { LoadShape } from './plan.ts';
+import type { Rpc } from './rpc.ts';
 
 /** Latencies of one kind of outcome. */
 export interface OutcomeReport extends LatencySummary {
@@ -19,6 +20,8 @@ export interface SecondReport {
 export interface FlowReport {
   name: string;
   path: string;
+  /** Absent: unary. An item of a stream counts as a call, and so does a whole batch. */
+  rpc?: Rpc;
   shape: LoadShape;
   connections: number;
   /** Calls that belong to the measured time: closed loop: ended in it; open loop: meant to start in it. */

@@ -7,13 +7,20 @@ import {
   ScorePolicy,
   type ScoreRequest,
   type ScoreResponse,
+  ScoringServiceService,
   type Value,
 } from '../gen/scorewire/v1/scoring.ts';
 import type { Admission } from '../scoring/admission.ts';
 import type { ScoreAnswer, ScoreCall, ScoreCallback } from '../scoring/scorer.ts';
 import { toScorewireError } from './status.ts';
 import { toWireTensor } from './tensor-message.ts';
-import type { CallContext, UnaryHandler } from './unary.ts';
+import { type CallContext, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
+import type { UnaryMethod } from './unary-call.ts';
+
+/** Score, by `score`. */
+export function scoreMethod(edge: UnaryEdge, score: UnaryHandler<ScoreRequest, ScoreResponse>): UnaryMethod {
+  return unary(edge, ScoringServiceService.score, score);
+}
 
 /** Told about every score that is answered; must not throw. */
 export type ScoreObserver = (answer: ScoreAnswer) => void;
