@@ -4,20 +4,13 @@ import { readFileSync } from 'node:fs';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
-import {
-  addService,
-  addUnaryMethods,
-  closeGrpcServer,
-  createGrpcServer,
-  hostAndPort,
-  listen,
-} from './grpc/grpc-server.ts';
-import { Health, healthService } from './grpc/health-service.ts';
+import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
+import { Health } from './grpc/health-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
-import { addReflection } from './grpc/reflection.ts';
-import { scoringMethods } from './grpc/scoring-service.ts';
+import { reflectionMethods } from './grpc/reflection.ts';
+import { ScoreStreams } from './grpc/score-stream.ts';
+import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
-import { keepStreamsYoung } from './grpc/young-streams.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
 import { readRepository } from './models/repository.ts';
@@ -60,7 +53,6 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const { specs, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
 
-  if (!(await keepStreamsYoung())) log.warn(`Node ${process.version} can't be kept from long pauses; use Node 24`);
   const registry = new Registry();
   const metrics = createMetrics(registry);
   const stopObserving = observeProcess(metrics);
@@ -88,25 +80,25 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     if (engine !== undefined) return engine.models;
     throw new ScorewireError('unavailable', 'NOT_READY', 'the server is not ready yet; try again');
   };
-  const grpc = createGrpcServer(settings.limits);
-  addService(grpc, healthService, health.handlers());
-  addReflection(grpc, ['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']);
-  const methods = [
-    ...modelMethods(edge, servedModels),
-    ...scoringMethods(
-      edge,
-      admission,
-      (call, callback) => (engine as Engine).scorer.score(call, callback),
-      (answer) => {
-        const cells = (engine as Engine).cells(answer.model);
-        cells.features.record((answer.queuedMs - answer.receivedMs) / 1000);
-        cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
-        cells.score.record(answer.score);
-      },
-      (name) => engine?.models.has(name) ?? false,
-    ),
-  ];
-  addUnaryMethods(grpc, methods, settings.limits.maxMessageBytes);
+  const score = scoreHandler(
+    admission,
+    (call, callback) => (engine as Engine).scorer.score(call, callback),
+    (answer) => {
+      const cells = (engine as Engine).cells(answer.model);
+      cells.features.record((answer.queuedMs - answer.receivedMs) / 1000);
+      cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
+      cells.score.record(answer.score);
+    },
+    (name) => engine?.models.has(name) ?? false,
+  );
+  const scoreStreams = new ScoreStreams(edge, score);
+  const grpc = new GrpcServer(settings.limits);
+  grpc.addStreams([
+    health.watch(),
+    scoreStreams.method(),
+    ...reflectionMethods(['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']),
+  ]);
+  grpc.addUnary([health.check(), ...modelMethods(edge, servedModels), scoreMethod(edge, score)]);
 
   const setServing = (serving: boolean) => {
     if (state === 'DRAINING') return;
@@ -115,13 +107,13 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   };
   let http: HttpServer | undefined;
   const stop = async () => {
-    grpc.forceShutdown();
+    grpc.destroy();
     await http?.close();
     stopObserving();
     await tracing.shutdown();
   };
   try {
-    const port = await listen(grpc, settings.server.host, settings.server.port, settings.tls);
+    const port = await grpc.listen(settings.server.host, settings.server.port, settings.tls);
     const address = hostAndPort(settings.server.host, port);
     const httpHost = settings.server.httpHost ?? settings.server.host;
     if (settings.server.httpPort !== 'off') {
@@ -158,8 +150,9 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         health.setAll(false);
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
+        scoreStreams.drain();
         const idle = () => admission.empty();
-        const answered = await closeGrpcServer(grpc, idle, settings.drain.timeoutMs, () => {
+        const answered = await grpc.close(idle, settings.drain.timeoutMs, () => {
           admission.drain();
           (engine as Engine).scheduler.giveUp(
             () => new ScorewireError('unavailable', 'DRAINING', 'the server shut down before this row was answered'),

@@ -12,12 +12,15 @@ import { type ModelInfo, ModelServiceClient } from '../gen/scorewire/v1/model.ts
 import { type Row, ScoreRequest, type Value } from '../gen/scorewire/v1/scoring.ts';
 import { DataType } from '../gen/scorewire/v1/tensor.ts';
 import { randomFrom } from './arrivals.ts';
+import { batchMessages } from './batch-calls.ts';
 import { BenchError } from './bench-error.ts';
 import { DEFAULT_JSON_PATH, jsonCalls } from './json-calls.ts';
 import type { Protocol } from './plan.ts';
+import { methodOf, type Rpc } from './rpc.ts';
+import { checkImplemented } from './rpc-check.ts';
 
 /**
- * `native`: scorewire.v1.ScoringService/Score. `oip`: ModelInfer of the Open Inference Protocol, data raw. `json`: POST over
+ * `native`: scorewire.v1.ScoringService. `oip`: ModelInfer of the Open Inference Protocol, data raw. `json`: POST over
  * HTTP/1.1.
  */
 export const APIS = ['native', 'oip', 'json'] as const;
@@ -30,6 +33,8 @@ export interface CallsOptions {
   /** HOST:PORT. */
   address: string;
   api: Api;
+  /** Absent: unary. Others are of the native API. */
+  rpc?: Rpc;
   model: string;
   /** Of `json`: where the POSTs go; default: /score. */
   path?: string;
@@ -81,7 +86,7 @@ const CALLS: Readonly<Record<Api, (options: CallsOptions) => Promise<Encoded>>> 
   }),
 };
 
-async function nativeCalls({ address, model, version, rows, count, seed }: CallsOptions) {
+async function nativeCalls({ address, rpc, model, version, rows, count, seed }: CallsOptions) {
   if (version !== undefined && !/^\d{1,18}$/.test(version)) {
     throw new BenchError(`--model-version: expected a whole number, found "${version}"`);
   }
@@ -100,17 +105,15 @@ async function nativeCalls({ address, model, version, rows, count, seed }: Calls
   }
   const random = randomFrom(seed);
   const encoded = rows?.map(rowFromFile) ?? Array.from({ length: count }, () => randomRow(info, random));
+  const asked = { model: info.name, version: version === undefined ? undefined : BigInt(version) };
+  const messages =
+    rpc?.kind === 'bulk'
+      ? batchMessages(info, asked, encoded, rpc.rows)
+      : encoded.map((row) => ScoreRequest.encode({ ...asked, row, policy: 0, outputNames: [] }).finish());
+  await checkImplemented(address, rpc, messages[0] as Uint8Array);
   return {
-    path: '/scorewire.v1.ScoringService/Score',
-    messages: encoded.map((row) =>
-      ScoreRequest.encode({
-        model: info.name,
-        version: version === undefined ? undefined : BigInt(version),
-        row,
-        policy: 0,
-        outputNames: [],
-      }).finish(),
-    ),
+    path: `/scorewire.v1.ScoringService/${methodOf(rpc)}`,
+    messages,
     model: info.name,
     version: String(info.version),
     digest: info.digest,

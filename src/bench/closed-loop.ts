@@ -29,7 +29,7 @@ export class ClosedLoop {
   #fill(): void {
     if (!this.#running) return;
     const { flow } = this;
-    while (flow.inFlight < this.#inFlight && flow.send(nowUs()));
+    while (flow.inFlight + flow.callsAtOnce <= this.#inFlight && flow.send(nowUs()));
     flow.flush();
   }
 }

@@ -1,6 +1,7 @@
 // Two results of `scorewire bench`, side by side: what got worse, by how much, and how sure that is.
 
 import { type BenchResult, doubtsOf, type Metric, metricsOf } from './result.ts';
+import type { Rpc } from './rpc.ts';
 import { mean, variance } from './statistics.ts';
 
 export interface Comparison {
@@ -99,6 +100,9 @@ function tQuantile(freedom: number): number {
   return row > T_975.length ? 1.96 + 2.4 / row : (T_975[row - 1] as number);
 }
 
+/** What results say nothing of that are older than the choice. */
+const UNARY: Rpc = { kind: 'unary' };
+
 function warningsOf(before: BenchResult, after: BenchResult): string[] {
   const warnings: string[] = [];
   const differ = (what: string, a: unknown, b: unknown): void => {
@@ -109,6 +113,7 @@ function warningsOf(before: BenchResult, after: BenchResult): string[] {
   differ('machine', [before.machine.cpu, before.machine.cores], [after.machine.cpu, after.machine.cores]);
   differ('model', before.target.model, after.target.model);
   differ('API', before.target.api, after.target.api);
+  differ('rpc', before.settings.rpc ?? UNARY, after.settings.rpc ?? UNARY);
   differ('requests', before.target.requestsDigest, after.target.requestsDigest);
   for (const [side, result] of [
     ['before', before],

@@ -1,12 +1,12 @@
 // The connections of one flow, and which of them takes the next call.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CallConnection } from './call-connection.ts';
 import { nowUs } from './clock.ts';
-import type { ConnectionOwner } from './connection.ts';
+import type { ConnectionOwner, LoadConnection } from './load-connection.ts';
 import { connectionOpener } from './open-connection.ts';
 import type { FlowPlan } from './plan.ts';
 import type { Recorder } from './recorder.ts';
+import { callsAtOnce } from './rpc.ts';
 import { NO_ANSWER } from './status.ts';
 
 const RECONNECT_PAUSE_MS = 20;
@@ -19,10 +19,12 @@ export class Flow implements ConnectionOwner {
   onChunkRead: () => void = () => {};
   recorder: Recorder | undefined;
 
-  readonly #open: () => Promise<CallConnection>;
-  #connections: CallConnection[] = [];
+  /** Calls that each `send` starts. */
+  readonly callsAtOnce: number;
+  readonly #open: () => Promise<LoadConnection>;
+  #connections: LoadConnection[] = [];
   /** Connections that take no more calls, but may still answer some. */
-  readonly #leaving: CallConnection[] = [];
+  readonly #leaving: LoadConnection[] = [];
   #nextConnection = 0;
   #nextCall = 0;
   #inFlight = 0;
@@ -30,6 +32,7 @@ export class Flow implements ConnectionOwner {
 
   constructor(plan: FlowPlan, host: string, port: number) {
     this.plan = plan;
+    this.callsAtOnce = callsAtOnce(plan.rpc);
     this.#open = connectionOpener(plan, host, port, this);
   }
 
@@ -43,15 +46,15 @@ export class Flow implements ConnectionOwner {
     return this.#inFlight;
   }
 
-  /** Puts the next call into an outbox. False where no connection takes it: nothing was done. */
+  /** Puts the next call, or the next that go together, into an outbox. False where no connection takes it: nothing was done. */
   send(intendedUs: number): boolean {
     const connections = this.#connections;
     for (let tried = 0; tried < connections.length; tried++) {
       if (this.#nextConnection >= connections.length) this.#nextConnection = 0;
-      const connection = connections[this.#nextConnection++] as CallConnection;
+      const connection = connections[this.#nextConnection++] as LoadConnection;
       if (!connection.send(this.#nextCall, intendedUs)) continue;
-      this.#nextCall = this.#nextCall + 1 === this.plan.messages.length ? 0 : this.#nextCall + 1;
-      this.#inFlight++;
+      this.#nextCall = (this.#nextCall + this.callsAtOnce) % this.plan.messages.length;
+      this.#inFlight += this.callsAtOnce;
       return true;
     }
     return false;
@@ -86,14 +89,14 @@ export class Flow implements ConnectionOwner {
     this.recorder?.sampled(call, framed);
   }
 
-  closed(connection: CallConnection): void {
+  closed(connection: LoadConnection): void {
     if (this.#stopped) return;
     if (this.recorder !== undefined) this.recorder.lostConnections++;
     if (connection.inFlight > 0) this.#leaving.push(connection);
     void this.#replace(connection);
   }
 
-  async #replace(lost: CallConnection): Promise<void> {
+  async #replace(lost: LoadConnection): Promise<void> {
     for (let attempt = 0; attempt < RECONNECT_ATTEMPTS && !this.#stopped; attempt++) {
       try {
         const fresh = await this.#open();

@@ -2,7 +2,7 @@
 // garbage and its CPU time must be nobody else's.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { drawArrivals } from './arrivals.ts';
+import { type Arrivals, drawArrivals } from './arrivals.ts';
 import { nowUs } from './clock.ts';
 import { ClosedLoop } from './closed-loop.ts';
 import { Flow } from './flow.ts';
@@ -25,8 +25,8 @@ export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
   checkPlan(plan);
   const runSeconds = plan.warmUpSeconds + plan.seconds;
   const flows = plan.flows.map((flowPlan) => new Flow(flowPlan, plan.host, plan.port));
-  const arrivals = flows.map(({ plan: { shape } }) =>
-    shape.kind === 'open' ? drawArrivals(shape.arrivals, runSeconds) : undefined,
+  const arrivals = flows.map(({ plan: { shape }, callsAtOnce }) =>
+    shape.kind === 'open' ? drawArrivals(together(shape.arrivals, callsAtOnce), runSeconds) : undefined,
   );
   await Promise.all(flows.map((flow) => flow.connect()));
 
@@ -65,6 +65,11 @@ export async function generateLoad(plan: LoadPlan): Promise<LoadReport> {
     flow.stop();
   });
   return summarize(plan, recorders, spins, before, after);
+}
+
+/** Arrivals of messages, of calls that start together. */
+function together(arrivals: Arrivals, calls: number): Arrivals {
+  return { ...arrivals, ratePerSecond: arrivals.ratePerSecond / calls };
 }
 
 interface Meter {

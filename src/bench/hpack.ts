@@ -1,93 +1,8 @@
-// As much of HPACK (RFC 7541) as a gRPC load generator needs: it writes one constant set of request headers, and reads
-// :status, grpc-status and grpc-message from answers of a peer that may not use a dynamic table (our SETTINGS say so),
-// which makes every block readable on its own.
+// As much of HPACK (RFC 7541) as a gRPC load generator needs to read: :status, grpc-status and grpc-message from answers of a
+// peer that may not use a dynamic table (our SETTINGS say so), which makes every block readable on its own.
 
-import { huffmanDecode, huffmanEncode } from './huffman.ts';
-
-/** Static-table indices of names that requests carry. */
-const STATIC_NAMES: Readonly<Record<string, number>> = {
-  ':authority': 1,
-  ':method': 2,
-  ':path': 4,
-  ':scheme': 6,
-  'content-type': 31,
-  'user-agent': 58,
-};
-
-/** Static-table indices of whole fields that requests carry. */
-const STATIC_FIELDS: Readonly<Record<string, number>> = { ':method POST': 3, ':scheme http': 6, ':scheme https': 7 };
-
-const STATIC_TABLE_ENTRIES = 61;
-/** RFC 7541, 4.1: what an entry costs beside its name and value. */
-const ENTRY_OVERHEAD_BYTES = 32;
-
-/** One set of request headers in the three forms that a connection may need. */
-export interface RequestHeaderBlocks {
-  /** Stands alone: nothing from or for the dynamic table. */
-  literal: Uint8Array;
-  /** For the first request of a connection: leaves its fields in the peer's dynamic table. */
-  opening: Uint8Array;
-  /** For every later request: indices of what `opening` left there. */
-  indexed: Uint8Array;
-  /** The size that the peer's dynamic table must have for `opening` and `indexed`. */
-  tableBytes: number;
-}
-
-/** Encodes the fields in their order; names in lower case, pseudo-headers first. */
-export function encodeRequestHeaders(fields: readonly (readonly [name: string, value: string])[]): RequestHeaderBlocks {
-  const literal: number[] = [];
-  const opening: number[] = [];
-  const indexed: number[] = [];
-  const inTable = fields.filter(([name, value]) => STATIC_FIELDS[`${name} ${value}`] === undefined);
-  let tableBytes = 0;
-  for (const field of fields) {
-    const [name, value] = field;
-    const whole = STATIC_FIELDS[`${name} ${value}`];
-    if (whole !== undefined) {
-      for (const block of [literal, opening, indexed]) writeInteger(block, 0x80, 7, whole);
-      continue;
-    }
-    writeLiteral(literal, 0x00, 4, name, value);
-    writeLiteral(opening, 0x40, 6, name, value);
-    // The newest entry of the dynamic table has the lowest index.
-    writeInteger(indexed, 0x80, 7, STATIC_TABLE_ENTRIES + inTable.length - inTable.indexOf(field));
-    tableBytes += name.length + value.length + ENTRY_OVERHEAD_BYTES;
-  }
-  return {
-    literal: Uint8Array.from(literal),
-    opening: Uint8Array.from(opening),
-    indexed: Uint8Array.from(indexed),
-    tableBytes,
-  };
-}
-
-function writeLiteral(out: number[], pattern: number, prefixBits: number, name: string, value: string): void {
-  const nameIndex = STATIC_NAMES[name] ?? 0;
-  writeInteger(out, pattern, prefixBits, nameIndex);
-  if (nameIndex === 0) writeString(out, name);
-  writeString(out, value);
-}
-
-function writeString(out: number[], text: string): void {
-  const bytes = Buffer.from(text, 'latin1');
-  writeInteger(out, 0x00, 7, bytes.length);
-  out.push(...bytes);
-}
-
-function writeInteger(out: number[], pattern: number, prefixBits: number, value: number): void {
-  const limit = (1 << prefixBits) - 1;
-  if (value < limit) {
-    out.push(pattern | value);
-    return;
-  }
-  out.push(pattern | limit);
-  let rest = value - limit;
-  while (rest >= 0x80) {
-    out.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
-  }
-  out.push(rest);
-}
+import { huffmanDecode, huffmanEncode } from '../http2/huffman.ts';
+import { STATIC_TABLE_ENTRIES } from '../http2/static-table.ts';
 
 /** `:status` values of the static table, from index 8 on. */
 const STATIC_STATUS = [200, 204, 206, 304, 400, 404, 500];
@@ -136,7 +51,7 @@ export class AnswerHeaders {
   message(): string {
     if (this.#messageEnd === 0) return '';
     const raw = this.#messageHuffman
-      ? huffmanDecode(this.#block, this.#messageStart, this.#messageEnd)
+      ? (huffmanDecode(this.#block, this.#messageStart, this.#messageEnd) ?? '')
       : Buffer.from(this.#block.subarray(this.#messageStart, this.#messageEnd)).toString('latin1');
     try {
       return decodeURIComponent(raw);
@@ -214,7 +129,7 @@ function nameOfStatic(index: number): number {
 /** A small decimal number, or -1 where there is something else. */
 function readDecimal(bytes: Uint8Array, start: number, end: number, huffman: boolean): number {
   if (huffman) {
-    const value = Number.parseInt(huffmanDecode(bytes, start, end), 10);
+    const value = Number.parseInt(huffmanDecode(bytes, start, end) ?? '', 10);
     return Number.isNaN(value) ? -1 : value;
   }
   let value = 0;

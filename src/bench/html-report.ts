@@ -4,6 +4,7 @@ import { LatencyHistogram } from './histogram.ts';
 import { formatShare, formatUs } from './quantity.ts';
 import { flowOf } from './report.ts';
 import { type BenchResult, doubtsOf, metricsOf } from './result.ts';
+import { callsUnit, describeRpc } from './rpc.ts';
 import type { ScenarioResult } from './scenario.ts';
 import type { SplitPart } from './server-split.ts';
 import { median } from './statistics.ts';
@@ -11,7 +12,7 @@ import { type Axis, barChart, escapeHtml, lineChart, logAxis, type Series } from
 
 /** The file's text. */
 export function htmlReport(result: BenchResult): string {
-  const { target, machine, startedAt, label, commit, broken, scenarios } = result;
+  const { target, settings, machine, startedAt, label, commit, broken, scenarios } = result;
   const title = `${target.model} ${target.version} at ${target.address}`;
   return `<!doctype html>
 <html lang="en">
@@ -27,6 +28,7 @@ export function htmlReport(result: BenchResult): string {
     label,
     startedAt,
     `API ${target.api}`,
+    describeRpc(settings.rpc),
     `${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}`,
     commit === undefined ? '' : `commit ${commit}`,
     target.digest === undefined ? '' : `model ${target.digest.slice(0, 12)}`,
@@ -112,7 +114,7 @@ function percentileChart({ reports }: ScenarioResult): string {
   return figure(lineChart(series, x, logAxis('latency', values, formatUs)), 'Latency of the answers by percentile');
 }
 
-function searchChart({ found }: ScenarioResult): string {
+function searchChart({ found, reports }: ScenarioResult): string {
   const trials = found?.trials.filter(({ p99Us }) => p99Us > 0) ?? [];
   if (trials.length === 0) return '';
   const points = (kept: boolean) =>
@@ -121,7 +123,7 @@ function searchChart({ found }: ScenarioResult): string {
       .map(({ ratePerSecond, p99Us }): [number, number] => [ratePerSecond, p99Us]);
   const most = Math.max(...trials.map(({ ratePerSecond }) => ratePerSecond));
   const x: Axis = {
-    title: 'calls a second, Poisson',
+    title: `${callsUnit(reports[0] && flowOf(reports[0]).rpc)}, Poisson`,
     from: 0,
     to: most,
     log: false,

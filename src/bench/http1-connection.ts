@@ -2,10 +2,10 @@
 // the next request goes out once the last one is answered. What a pipelining client would gain, hardly any server allows.
 
 import { connect, type Socket } from 'node:net';
-import type { CallConnection } from './call-connection.ts';
 import { nowUs } from './clock.ts';
-import type { ConnectionOwner } from './connection.ts';
+import { framed } from './grpc-messages.ts';
 import { type AnswerHandler, AnswerReader } from './http1-reader.ts';
+import type { ConnectionOwner, LoadConnection } from './load-connection.ts';
 import { INTERNAL, OK, statusOfJsonApi, UNAVAILABLE } from './status.ts';
 
 export interface Http1Options {
@@ -38,7 +38,7 @@ export function prepareRequests(
   });
 }
 
-export class Http1Connection implements CallConnection, AnswerHandler {
+export class Http1Connection implements LoadConnection, AnswerHandler {
   readonly #options: Http1Options;
   readonly #socket: Socket;
   readonly #reader = new AnswerReader(this);
@@ -157,7 +157,8 @@ export class Http1Connection implements CallConnection, AnswerHandler {
     const pieces = this.#sample;
     this.#sample = undefined;
     const { owner } = this.#options;
-    if (pieces !== undefined && status === OK) owner.sampled(this.#call, framed(pieces));
+    // Framed, as the owner gets all answers.
+    if (pieces !== undefined && status === OK) owner.sampled(this.#call, framed(Buffer.concat(pieces)));
     owner.finished(this.#intendedUs, nowUs(), status, detail);
   }
 
@@ -186,12 +187,4 @@ export class Http1Connection implements CallConnection, AnswerHandler {
 
 function isGood(status: number): boolean {
   return status >= 200 && status < 300;
-}
-
-/** An answer behind gRPC's five-byte prefix, as the owner gets all of them. */
-function framed(pieces: readonly Buffer[]): Buffer {
-  const message = Buffer.concat(pieces);
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.length, 1);
-  return Buffer.concat([prefix, message]);
 }

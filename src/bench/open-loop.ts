@@ -17,7 +17,7 @@ export class OpenLoop {
   #heldBackUs = -1;
 
   /**
-   * @param arrivalsUs intended times from startUs on, ascending
+   * @param arrivalsUs intended times from startUs on, ascending; calls that go together have one
    * @param startUs on the clock of `nowUs`
    */
   constructor(flow: Flow, recorder: Recorder, arrivalsUs: Float64Array, startUs: number, maxInFlight: number) {
@@ -53,15 +53,16 @@ export class OpenLoop {
     this.#next = next;
     for (let index = first; index < next; index++) {
       const intended = arrivals[index] as number;
-      if (intended <= this.#heldBackUs) this.#recorder.heldBack(this.#startUs + intended);
+      if (intended <= this.#heldBackUs) this.#recorder.heldBack(this.#startUs + intended, flow.callsAtOnce);
       else this.#recorder.late(sentUs - intended, this.#startUs + intended);
     }
   }
 
-  /** Gives up the calls that have not been sent; `each` gets their intended times. */
+  /** Gives up the calls that have not been sent; `each` gets the intended time of each. */
   abandon(each: (intendedUs: number) => void): void {
     for (; this.#next < this.#arrivalsUs.length; this.#next++) {
-      each(this.#startUs + (this.#arrivalsUs[this.#next] as number));
+      const intendedUs = this.#startUs + (this.#arrivalsUs[this.#next] as number);
+      for (let call = 0; call < this.flow.callsAtOnce; call++) each(intendedUs);
     }
   }
 }

@@ -1,6 +1,7 @@
 // What a run of the load generator is asked to do. Plain data: it crosses into the generator's own process.
 
 import type { Arrivals } from './arrivals.ts';
+import { callsAtOnce, type Rpc } from './rpc.ts';
 
 /** A fixed number of calls is always in flight: each answer starts the next call. */
 export interface ClosedShape {
@@ -26,15 +27,17 @@ export interface FlowPlan {
   name: string;
   /** Default: grpc. */
   protocol?: Protocol;
-  /** Such as /scorewire.v1.ScoringService/Score; the call is unary. */
+  /** Such as /scorewire.v1.ScoringService/Score. */
   path: string;
+  /** What kind of call that is; absent: unary. */
+  rpc?: Rpc;
   /** Further request headers, names in lower case. */
   metadata?: readonly (readonly [string, string])[];
-  /** Encoded requests, without gRPC's prefix, or bodies of JSON; the calls take them in turn. */
+  /** Encoded requests, without gRPC's prefix, or bodies of JSON; the calls take them in turn. Of a stream: each item's ScoreRequest. */
   messages: readonly Uint8Array[];
   connections: number;
   shape: LoadShape;
-  /** Keep the answer of every n-th call for `LoadReport.flows[].samples`; 0: of none. */
+  /** Keep the answer of every n-th call for `LoadReport.flows[].samples`; 0: of none. Of batches none is kept. */
   sampleEvery: number;
 }
 
@@ -66,13 +69,16 @@ export function checkPlan(plan: LoadPlan): void {
   if (!(drainSeconds >= 0) || drainSeconds > 600)
     throw new RangeError(`drainSeconds must be in [0, 600], found ${drainSeconds}`);
   if (flows.length === 0) throw new RangeError('a plan needs at least one flow');
-  for (const { name, connections, shape, messages } of flows) {
+  for (const { name, connections, shape, messages, rpc } of flows) {
     const inFlight = shape.kind === 'closed' ? shape.inFlight : shape.maxInFlight;
     if (!Number.isInteger(connections) || connections < 1 || connections > 1_000) {
       throw new RangeError(`flow ${name}: connections must be in [1, 1000], found ${connections}`);
     }
     if (!Number.isInteger(inFlight) || inFlight < 1 || inFlight > MAX_IN_FLIGHT) {
       throw new RangeError(`flow ${name}: calls in flight must be in [1, ${MAX_IN_FLIGHT}], found ${inFlight}`);
+    }
+    if (inFlight < callsAtOnce(rpc)) {
+      throw new RangeError(`flow ${name}: ${callsAtOnce(rpc)} items a message can't start with ${inFlight} in flight`);
     }
     if (messages.length === 0) throw new RangeError(`flow ${name}: needs at least one message`);
   }

@@ -1,7 +1,8 @@
 // The calls of one flow, encoded once before the run: only the stream's id is missing in them.
 
-import { FRAME_HEADER_BYTES, FrameFlag, FrameType, MAX_FRAME_BYTES, writeFrameHeader } from './frames.ts';
-import { encodeRequestHeaders, type RequestHeaderBlocks } from './hpack.ts';
+import { FRAME_HEADER_BYTES, FrameFlag, FrameType, MAX_FRAME_BYTES, writeFrameHeader } from '../http2/frames.ts';
+import { framed } from './grpc-messages.ts';
+import type { RequestHeaders } from './request-headers.ts';
 
 /** One call as it goes on the wire. */
 export interface PreparedCall {
@@ -15,37 +16,19 @@ export interface PreparedCall {
 /** Every call of a flow, in the forms that a connection may need. */
 export class PreparedCalls {
   readonly count: number;
-  readonly #blocks: RequestHeaderBlocks;
+  readonly #headers: RequestHeaders;
   readonly #messages: readonly Uint8Array[];
   readonly #literal: PreparedCall[];
   readonly #indexed: PreparedCall[];
 
-  /**
-   * @param path such as /scorewire.v1.ScoringService/Score
-   * @param messages encoded requests, without gRPC's five-byte prefix
-   * @param metadata further request headers, names in lower case
-   */
-  constructor(
-    authority: string,
-    path: string,
-    messages: readonly Uint8Array[],
-    metadata: readonly (readonly [string, string])[] = [],
-  ) {
+  /** @param messages encoded requests, without gRPC's five-byte prefix */
+  constructor(headers: RequestHeaders, messages: readonly Uint8Array[]) {
     if (messages.length === 0) throw new RangeError('a flow needs at least one message');
-    this.#blocks = encodeRequestHeaders([
-      [':method', 'POST'],
-      [':scheme', 'http'],
-      [':path', path],
-      [':authority', authority],
-      ['te', 'trailers'],
-      ['content-type', 'application/grpc'],
-      ['user-agent', 'scorewire-bench'],
-      ...metadata,
-    ]);
+    this.#headers = headers;
     this.#messages = messages;
     this.count = messages.length;
-    this.#literal = messages.map((message) => prepareCall(this.#blocks.literal, message));
-    this.#indexed = messages.map((message) => prepareCall(this.#blocks.indexed, message));
+    this.#literal = messages.map((message) => prepareCall(headers.following(false), message));
+    this.#indexed = messages.map((message) => prepareCall(headers.following(true), message));
   }
 
   /** The most bytes of DATA payload that any of the calls has. */
@@ -55,9 +38,7 @@ export class PreparedCalls {
 
   /** The first call of a connection: tells the peer what its dynamic table is for. */
   opening(index: number, usesTable: boolean): PreparedCall {
-    const { opening, literal } = this.#blocks;
-    const block = usesTable ? opening : Uint8Array.from([SIZE_UPDATE_TO_ZERO, ...literal]);
-    return prepareCall(block, this.#messages[index] as Uint8Array);
+    return prepareCall(this.#headers.opening(usesTable), this.#messages[index] as Uint8Array);
   }
 
   /** A call after `opening`, on the same connection. */
@@ -67,19 +48,12 @@ export class PreparedCalls {
 
   /** The peer's dynamic table has its default size or a larger one, and holds our headers. */
   fitsTable(tableBytes: number): boolean {
-    return tableBytes >= DEFAULT_TABLE_BYTES && this.#blocks.tableBytes <= DEFAULT_TABLE_BYTES;
+    return this.#headers.fitTable(tableBytes);
   }
 }
 
-const MESSAGE_PREFIX_BYTES = 5;
-const DEFAULT_TABLE_BYTES = 4_096;
-/** HPACK: the encoder, we, won't use the dynamic table. Due where the peer has made it smaller than the default. */
-const SIZE_UPDATE_TO_ZERO = 0x20;
-
 function prepareCall(headerBlock: Uint8Array, message: Uint8Array): PreparedCall {
-  const data = Buffer.alloc(MESSAGE_PREFIX_BYTES + message.length);
-  data.writeUInt32BE(message.length, 1);
-  data.set(message, MESSAGE_PREFIX_BYTES);
+  const data = framed(message);
   const dataFrames = Math.ceil(data.length / MAX_FRAME_BYTES);
   const bytes = Buffer.alloc(FRAME_HEADER_BYTES * (1 + dataFrames) + headerBlock.length + data.length);
   const streamIdOffsets: number[] = [];
@@ -90,7 +64,6 @@ function prepareCall(headerBlock: Uint8Array, message: Uint8Array): PreparedCall
     bytes.set(payload, at + FRAME_HEADER_BYTES);
     at += FRAME_HEADER_BYTES + payload.length;
   };
-  if (headerBlock.length > MAX_FRAME_BYTES) throw new RangeError('request headers larger than one frame');
   frame(FrameType.headers, FrameFlag.endHeaders, headerBlock);
   for (let start = 0; start < data.length; start += MAX_FRAME_BYTES) {
     const end = Math.min(start + MAX_FRAME_BYTES, data.length);

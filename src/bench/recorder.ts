@@ -73,8 +73,8 @@ export class Recorder {
     if (intendedUs >= this.#startUs && intendedUs < this.#endUs) this.#lateness.record(latenessUs);
   }
 
-  heldBack(intendedUs: number): void {
-    if (intendedUs >= this.#startUs && intendedUs < this.#endUs) this.#heldBack++;
+  heldBack(intendedUs: number, calls: number): void {
+    if (intendedUs >= this.#startUs && intendedUs < this.#endUs) this.#heldBack += calls;
   }
 
   sampled(message: number, framed: Uint8Array): void {
@@ -84,7 +84,7 @@ export class Recorder {
   }
 
   report(): FlowReport {
-    const { name, protocol = 'grpc', path, shape, connections } = this.#plan;
+    const { name, protocol = 'grpc', path, rpc, shape, connections } = this.#plan;
     const seconds = (this.#endUs - this.#startUs) / 1e6;
     const calls = this.#answers.count + this.#refusals.count + this.#failures.count;
     const errors: Record<string, number> = {};
@@ -95,6 +95,7 @@ export class Recorder {
       name,
       protocol,
       path,
+      rpc,
       shape,
       connections,
       calls,

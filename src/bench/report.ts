@@ -2,6 +2,7 @@
 
 import type { LatencySummary } from './histogram.ts';
 import type { LoadShape, Protocol } from './plan.ts';
+import type { Rpc } from './rpc.ts';
 
 /** Latencies of one kind of outcome. */
 export interface OutcomeReport extends LatencySummary {
@@ -21,6 +22,8 @@ export interface FlowReport {
   /** Absent in results from before there was a choice: grpc. */
   protocol?: Protocol;
   path: string;
+  /** Absent: unary. An item of a stream counts as a call, and so does a whole batch. */
+  rpc?: Rpc;
   shape: LoadShape;
   connections: number;
   /** Calls that belong to the measured time: closed loop: ended in it; open loop: meant to start in it. */

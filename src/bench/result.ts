@@ -5,6 +5,7 @@ import { BenchError } from './bench-error.ts';
 import { LatencyHistogram } from './histogram.ts';
 import type { Machine } from './machine.ts';
 import { errorShare, type FlowReport, flowOf, isHeldBack } from './report.ts';
+import { callsUnit, type Rpc, rowsOf } from './rpc.ts';
 import type { RunSettings, ScenarioResult } from './scenario.ts';
 
 /** Goes up with each change that a reader of the old one would misunderstand. */
@@ -51,14 +52,19 @@ export interface Metric {
 export function metricsOf({ name, reports, found }: ScenarioResult): Metric[] {
   const flows = reports.map(flowOf);
   if (found !== undefined) {
-    return [metric('highest rate', 'calls/s', 'higher', [found.ratePerSecond])];
+    const rpc = flows[0]?.rpc;
+    const highest = metric('highest rate', callsUnit(rpc), 'higher', [found.ratePerSecond]);
+    return [highest, ...rowsMetric(rpc, highest, false)];
   }
   const latency = (percentile: number) =>
     flows.map(({ answers }) => LatencyHistogram.decode(answers.histogram).percentileUs(percentile));
   const metrics: Metric[] = [];
   const answered = flows.map(({ answeredPerSecond }) => answeredPerSecond);
   // An open loop's throughput is what was asked of it, until the server falls behind.
-  metrics.push(metric(name === 'server' ? 'answered' : 'throughput', 'calls/s', 'higher', answered, name !== 'server'));
+  const rpc = flows[0]?.rpc;
+  const unit = callsUnit(rpc);
+  const throughput = metric(name === 'server' ? 'answered' : 'throughput', unit, 'higher', answered, name !== 'server');
+  metrics.push(throughput, ...rowsMetric(rpc, throughput, throughput.judged));
   // Where nothing was answered there is no latency, and not one of 0.
   if (flows.every(({ answers }) => answers.count > 0)) {
     metrics.push(metric('p50', 'us', 'lower', latency(50)));
@@ -71,6 +77,20 @@ export function metricsOf({ name, reports, found }: ScenarioResult): Metric[] {
   if (cpu.every((us) => us !== undefined)) metrics.push(metric('server CPU a call', 'us', 'lower', cpu as number[]));
   metrics.push(metric('errors', 'share', 'lower', flows.map(errorShare)));
   return metrics;
+}
+
+/** Rows a second beside calls a second, where a call has many: with other batches than before, they are what compares. */
+function rowsMetric(rpc: Rpc | undefined, { values }: Metric, judged: boolean): Metric[] {
+  if (rpc?.kind !== 'bulk') return [];
+  return [
+    metric(
+      'rows',
+      'rows/s',
+      'higher',
+      values.map((value) => value * rowsOf(rpc)),
+      judged,
+    ),
+  ];
 }
 
 function metric(name: string, unit: string, better: Metric['better'], values: number[], judged = true): Metric {
@@ -95,20 +115,24 @@ export function doubtsOf({ reports, found }: ScenarioResult): string[] {
 
 /** Calls that the peer's stream limit, or a lack of connections, kept from starting; undefined where they are few. */
 function heldBackDoubt(flow: FlowReport): string | undefined {
-  const { protocol, shape, calls, heldBack, answeredPerSecond, answers, connections } = flow;
-  const [place, limit] =
-    protocol === 'http1' ? ['connection', 'one call at a time on each'] : ['stream', "the server's limit on streams"];
+  const { shape, calls, heldBack, answeredPerSecond, answers, connections } = flow;
+  const [waited, limit] = missingPlace(flow);
   const cure = `${limit}; give it more than ${connections} connection${connections > 1 ? 's' : ''} (--connections)`;
   if (shape.kind === 'open') {
-    return isHeldBack(flow)
-      ? `${Math.round((100 * heldBack) / calls)} % of the calls waited for a free ${place}: ${cure}`
-      : undefined;
+    return isHeldBack(flow) ? `${Math.round((100 * heldBack) / calls)} % of the ${waited}: ${cure}` : undefined;
   }
   // Little's law.
   const inFlight = (answeredPerSecond * answers.meanUs) / 1e6;
   return answers.count > 0 && shape.inFlight > MIN_CHECKED_IN_FLIGHT && inFlight < MIN_IN_FLIGHT_SHARE * shape.inFlight
     ? `only about ${Math.round(inFlight)} of ${shape.inFlight} calls were in flight: ${cure}`
     : undefined;
+}
+
+/** What calls have waited for, and what there is not enough of. */
+function missingPlace({ protocol, rpc }: FlowReport): [waited: string, limit: string] {
+  if (protocol === 'http1') return ['calls waited for a free connection', 'one call at a time on each'];
+  if (rpc?.kind === 'stream') return ['items waited for a window', "the server's flow control"];
+  return ['calls waited for a free stream', "the server's limit on streams"];
 }
 
 const MIN_CHECKED_IN_FLIGHT = 100;

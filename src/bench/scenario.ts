@@ -6,6 +6,7 @@ import { mergeReports } from './merge-reports.ts';
 import { type LoadPlan, type LoadShape, MAX_IN_FLIGHT, type Protocol } from './plan.ts';
 import type { Slo } from './quantity.ts';
 import { errorShare, type FlowReport, flowOf, isHeldBack, type LoadReport } from './report.ts';
+import { callsAtOnce, callsUnit, type Rpc } from './rpc.ts';
 import { runLoad } from './run-load.ts';
 import type { ScenarioName } from './scenario-names.ts';
 import { readServerSplit, type ServerSplit, splitBetween } from './server-split.ts';
@@ -15,6 +16,8 @@ import { brokenBy } from './slo.ts';
 export interface RunSettings {
   address: string;
   api: Api;
+  /** Absent: unary. */
+  rpc?: Rpc;
   model: string;
   seconds: number;
   warmUpSeconds: number;
@@ -99,7 +102,7 @@ export async function runScenario(
 function shapeOf(name: ScenarioName, settings: RunSettings, rate: number, seed: number): LoadShape {
   switch (name) {
     case 'single-stream':
-      return { kind: 'closed', inFlight: 1 };
+      return { kind: 'closed', inFlight: callsAtOnce(settings.rpc) };
     case 'closed':
       return { kind: 'closed', inFlight: settings.inFlight };
     case 'offline':
@@ -114,11 +117,15 @@ function openShape(ratePerSecond: number, seed: number): LoadShape {
   return { kind: 'open', arrivals: { process: 'poisson', ratePerSecond, seed }, maxInFlight: MAX_IN_FLIGHT };
 }
 
-/** The part of the load that process `index` of `count` has. Poisson streams add up to one. */
-export function partOf(shape: LoadShape, index: number, count: number): LoadShape {
+/**
+ * The part of the load that process `index` of `count` has. Poisson streams add up to one; calls in flight are divided by
+ * messages, where several go together.
+ */
+export function partOf(shape: LoadShape, index: number, count: number, together = 1): LoadShape {
   if (shape.kind === 'closed') {
-    const share = Math.floor(shape.inFlight / count) + (index < shape.inFlight % count ? 1 : 0);
-    return { ...shape, inFlight: share };
+    const messages = Math.floor(shape.inFlight / together);
+    const share = Math.floor(messages / count) + (index < messages % count ? 1 : 0);
+    return { ...shape, inFlight: share * together };
   }
   const { arrivals } = shape;
   const ratePerSecond = arrivals.ratePerSecond / count;
@@ -135,13 +142,15 @@ async function runOnce(
   name: ScenarioName,
   progress: Progress,
 ): Promise<LoadReport> {
-  const { address, seconds, warmUpSeconds, cores, serverPids } = settings;
+  const { address, rpc, seconds, warmUpSeconds, cores, serverPids } = settings;
+  const together = callsAtOnce(rpc);
   const at = address.lastIndexOf(':');
-  const wanted = shape.kind === 'closed' ? Math.min(settings.processes, shape.inFlight) : settings.processes;
-  progress(describeLoad(name, shape), seconds + warmUpSeconds);
+  const most = shape.kind === 'closed' ? Math.floor(shape.inFlight / together) : settings.processes;
+  const wanted = Math.min(settings.processes, most);
+  progress(describeLoad(name, shape, rpc), seconds + warmUpSeconds);
   const reports = await Promise.all(
     Array.from({ length: wanted }, (_, index) => {
-      const part = partOf(shape, index, wanted);
+      const part = partOf(shape, index, wanted, together);
       const plan: LoadPlan = {
         host: address.slice(0, at).replace(/^\[|\]$/g, ''),
         port: Number(address.slice(at + 1)),
@@ -153,8 +162,9 @@ async function runOnce(
             name,
             protocol: load.protocol,
             path: load.path,
+            rpc,
             messages: load.messages,
-            connections: connectionsFor(part, settings.connections, load.protocol),
+            connections: connectionsFor(part, settings, load.protocol),
             shape: part,
             sampleEvery: 0,
           },
@@ -167,21 +177,22 @@ async function runOnce(
   return mergeReports(reports);
 }
 
-function connectionsFor(shape: LoadShape, asked: number, protocol: Protocol): number {
+function connectionsFor(shape: LoadShape, { connections: asked, rpc }: RunSettings, protocol: Protocol): number {
   if (shape.kind === 'open') return asked;
+  if (rpc?.kind === 'stream') return Math.min(Math.ceil(shape.inFlight / rpc.items), asked);
   return Math.min(shape.inFlight, Math.max(asked, Math.ceil(shape.inFlight / CALLS_PER_CONNECTION[protocol])));
 }
 
-/** At once. Servers allow about 100 streams on a connection: more in flight need more of them. */
+/** At once. Servers allow about 100 streams on a connection: more in flight need more of them, but for items of streams. */
 const CALLS_PER_CONNECTION: Readonly<Record<Protocol, number>> = { grpc: 100, http1: 1 };
 
 /** Connections of a generator process unless more are asked for; of HTTP/1.1 as many as an open loop may need. */
 export const DEFAULT_CONNECTIONS: Readonly<Record<Protocol, number>> = { grpc: 1, http1: 256 };
 
-function describeLoad(name: ScenarioName, shape: LoadShape): string {
+function describeLoad(name: ScenarioName, shape: LoadShape, rpc: Rpc | undefined): string {
   return shape.kind === 'closed'
     ? `${name}: ${shape.inFlight} in flight`
-    : `${name}: ${Math.round(shape.arrivals.ratePerSecond)} calls/s`;
+    : `${name}: ${Math.round(shape.arrivals.ratePerSecond)} ${callsUnit(rpc)}`;
 }
 
 /** What find-max makes of a load. */

@@ -6,9 +6,10 @@ import { APIS, modelCalls, parseRows } from '../bench/calls.ts';
 import { type Comparison, compareResults } from '../bench/compare.ts';
 import { formatMetric, htmlReport } from '../bench/html-report.ts';
 import { describeCommit, describeMachine } from '../bench/machine.ts';
-import { formatShare, parseDuration, parseShare, parseSlo } from '../bench/quantity.ts';
+import { formatShare, parseShare, parseSlo } from '../bench/quantity.ts';
 import { flowOf } from '../bench/report.ts';
 import { type BenchResult, doubtsOf, metricsOf, readResult, SCHEMA } from '../bench/result.ts';
+import { callsUnit, describeRpc } from '../bench/rpc.ts';
 import { DEFAULT_CONNECTIONS, type RunSettings, runScenario } from '../bench/scenario.ts';
 import { SCENARIOS, type ScenarioName } from '../bench/scenario-names.ts';
 import { readServerSplit } from '../bench/server-split.ts';
@@ -16,7 +17,9 @@ import { brokenBy } from '../bench/slo.ts';
 import { median } from '../bench/statistics.ts';
 import { SetupError } from '../errors.ts';
 import type { BenchFlags } from './bench.ts';
+import { positive, whole } from './bench-numbers.ts';
 import { BenchProgress } from './bench-progress.ts';
+import { checkInFlight, rpcOf } from './bench-rpc.ts';
 import { table } from './table.ts';
 
 /** @throws SetupError */
@@ -45,12 +48,14 @@ async function run(flags: BenchFlags): Promise<void> {
   if (flags.path !== undefined && api !== 'json') throw new BenchError('--path is for --api json');
   if (flags.model === undefined) throw new BenchError('--model: which model? `scorewire models` lists them');
   if (!/:\d+$/.test(flags.address)) throw new BenchError(`--address: expected HOST:PORT, found "${flags.address}"`);
+  const rpc = rpcOf(flags);
   const rows = flags.rows === undefined ? undefined : parseRows(await readRows(flags.rows), flags.rows);
   const { address, path, model, modelVersion: version } = flags;
   const [count, seed] = [whole(flags.generated, '--generated', 1), whole(flags.seed, '--seed', 0)];
   const settings: RunSettings = {
     address,
     api,
+    rpc,
     model,
     seconds: positive(flags.seconds, '--seconds'),
     warmUpSeconds: Number(flags.warmUp) === 0 ? 0 : positive(flags.warmUp, '--warm-up'),
@@ -71,10 +76,11 @@ async function run(flags: BenchFlags): Promise<void> {
     serverPids: (flags.serverPid ?? []).map((pid) => whole(pid, '--server-pid', 1)),
     metricsUrl: flags.metricsUrl,
   };
+  checkInFlight(settings, scenarios);
   // Before the long work: what could only fail after it.
   for (const [flag, file] of Object.entries({ '--json': flags.json, '--html': flags.html })) checkWritable(flag, file);
   for (const pid of settings.serverPids) checkRunning(pid);
-  const calls = await modelCalls({ address, api, path, model, version, rows, count, seed });
+  const calls = await modelCalls({ address, api, rpc, path, model, version, rows, count, seed });
   if (settings.metricsUrl !== undefined && (await readServerSplit(settings.metricsUrl, model)) === undefined) {
     throw new BenchError(`--metrics-url: no metrics of ours at ${settings.metricsUrl}`);
   }
@@ -184,12 +190,13 @@ async function halfOfPeak(
 function print(result: BenchResult): void {
   const { scenarios, broken, target, settings } = result;
   const model = [target.model, target.version].filter((part) => part !== '').join(' ');
-  console.log(`${model} at ${target.address} (${target.api})`);
+  const how = [target.api, describeRpc(settings.rpc)].filter((part) => part !== '').join(', ');
+  console.log(`${model} at ${target.address} (${how})`);
   for (const scenario of scenarios) {
     const { name, found } = scenario;
     const load =
       name === 'server'
-        ? `, ${Math.round(settings.ratePerSecond)} calls/s`
+        ? `, ${Math.round(settings.ratePerSecond)} ${callsUnit(settings.rpc)}`
         : name === 'closed'
           ? `, ${settings.inFlight} in flight`
           : '';
@@ -205,7 +212,9 @@ function print(result: BenchResult): void {
         }),
       ),
     );
-    if (found?.brokenPerSecond !== undefined) console.log(`broke at ${Math.round(found.brokenPerSecond)} calls/s`);
+    if (found?.brokenPerSecond !== undefined) {
+      console.log(`broke at ${Math.round(found.brokenPerSecond)} ${callsUnit(settings.rpc)}`);
+    }
     const parts = scenario.split?.parts.map(({ name: part, mean }) =>
       part === 'rows a batch' ? `${part} ${mean.toFixed(1)}` : `${part} ${formatMetric(mean * 1e6, 'us')}`,
     );
@@ -271,16 +280,4 @@ async function readRows(file: string): Promise<string> {
   } catch (error) {
     throw new BenchError(`--rows: can't read ${file}: ${(error as Error).message}`);
   }
-}
-
-function positive(text: string, flag: string): number {
-  const value = /^\d+(\.\d+)?(us|ms|s)$/.test(text) ? parseDuration(text, flag) / 1e6 : Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new BenchError(`${flag}: expected a number above 0, found "${text}"`);
-}
-
-function whole(text: string, flag: string, least: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text.trim()) && value >= least && Number.isSafeInteger(value)) return value;
-  throw new BenchError(`${flag}: expected a whole number from ${least}, found "${text}"`);
 }

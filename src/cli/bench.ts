@@ -1,10 +1,12 @@
 // `scorewire bench`: measures a server, ours or another one; `scorewire bench compare` judges two such measurements.
 import type { Command } from 'commander';
+import { RPC_KINDS } from '../bench/rpc.ts';
 import { SCENARIOS } from '../bench/scenario-names.ts';
 
 export type BenchFlags = Record<
   | 'address'
   | 'api'
+  | 'rpc'
   | 'scenarios'
   | 'seconds'
   | 'warmUp'
@@ -22,6 +24,9 @@ export type BenchFlags = Record<
 > & {
   model?: string;
   modelVersion?: string;
+  streams?: string;
+  items?: string;
+  batchRows?: string;
   path?: string;
   rows?: string;
   rate?: string;
@@ -45,6 +50,10 @@ export function addBench(program: Command): void {
       'native',
     )
     .option('--path <path>', 'where json goes (default: /score)')
+    .option('--rpc <name>', `which call of the native API: ${RPC_KINDS.join(', ')}`, 'unary')
+    .option('--streams <n>', 'with --rpc stream: streams of each connection (default: 1)')
+    .option('--items <n>', 'with --rpc stream: items that go into one message (default: 1)')
+    .option('--batch-rows <n>', 'with --rpc bulk: rows of each call (default: 1000)')
     .option('--model <name>', "the model's name")
     .option('--model-version <number>', 'a version other than the live one')
     .option('--rows <file>', 'rows to send: JSON, an array or a row a line; golden rows will do (default: made up)')
@@ -79,8 +88,17 @@ Scenarios:
   offline        as much as can be in flight: throughput (MLPerf)
   find-max       the highest Poisson rate that keeps --bound, by bisection
 
+Calls (--rpc):
+  unary   Score: a row a call
+  stream  ScoreStream: an item counts as a call, and rates and numbers in flight are of items; those of one message start
+          together; a stream that ends fails the items in flight on it, and is opened again
+  bulk    ScoreBatch: a whole batch counts as a call, its answer is there with the last chunk, and one row with an error makes
+          it a failed call with that row's code; for models whose features are all floats
+
 Examples:
   scorewire bench --model boosted-trees --json today.json --html today.html
+  scorewire bench --model wine --rpc stream --items 4 --scenarios closed,server
+  scorewire bench --model wine --rpc bulk --batch-rows 10000 --in-flight 4 --scenarios closed
   scorewire bench --model fraud_gbdt --api oip --address 127.0.0.1:9001 --scenarios find-max
   scorewire bench --model churn --api json --path /score --address 127.0.0.1:8000 --rows rows.jsonl
   scorewire bench compare main.json branch.json --max-regression 10%`,

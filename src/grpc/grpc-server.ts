@@ -1,116 +1,145 @@
-// The gRPC port: services added, bound, drained.
+// The gRPC port: calls come to their methods, the port is bound and drained.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { setTimeout } from 'node:timers/promises';
-import {
-  logVerbosity,
-  Server,
-  ServerCredentials,
-  type ServiceDefinition,
-  setLogVerbosity,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import type { TlsOptions } from 'node:tls';
+import { status as Status } from '@grpc/grpc-js';
 import type { Settings } from '../config/settings.ts';
 import { SetupError } from '../errors.ts';
+import { encodeHeaders } from '../http2/header-encoder.ts';
+import { Http2Server } from '../http2/http2-server.ts';
+import type { ServerStream } from '../http2/stream.ts';
+import { clip, statusOnly } from './call-head.ts';
+import { StreamCall, type StreamMethod } from './stream-call.ts';
 import { UnaryCall, type UnaryMethod } from './unary-call.ts';
-import { keepSessionYoung } from './young-streams.ts';
 
-/** What is private in grpc-js's Server, and the place where a new stream comes to it. */
-type ServerInternals = {
-  _streamHandler(interceptors: unknown, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
-  /** Makes the listener of a port's new connections. */
-  _sessionHandler(port: unknown): (session: ServerHttp2Session) => void;
-  /** Keeps count of a connection's streams, for its idle time. */
-  onStreamOpened(stream: ServerHttp2Stream): void;
-};
+const MAX_HEADER_LIST_BYTES = 64 * 1024;
+const NOT_GRPC = encodeHeaders([[':status', '415']]);
+const NOT_POST = encodeHeaders([
+  [':status', '405'],
+  ['allow', 'POST'],
+]);
 
-export function createGrpcServer(limits: Settings['limits']): Server {
-  // What grpc-js writes to stderr it also says by errors, and those are logged or shown in our own words.
-  if (!process.env.GRPC_VERBOSITY && !process.env.GRPC_NODE_VERBOSITY) setLogVerbosity(logVerbosity.NONE);
-  return new Server({
-    'grpc.max_receive_message_length': limits.maxMessageBytes,
-    // Each open call is a few KB that every scavenge copies: more of them at once make all of them slower.
-    'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
-    // Health probes leave their connections behind.
-    'grpc.max_connection_idle_ms': limits.maxConnectionIdleSeconds * 1000,
-    'grpc.enable_channelz': 0,
-  });
-}
+/** Milliseconds that the last statuses get to leave before their connections are cut. */
+const FLUSH_MS = 50;
 
-export function addService(server: Server, service: object, handlers: UntypedServiceImplementation): void {
-  server.addService(service as ServiceDefinition, handlers);
-}
+/** Milliseconds that clients get to close connections on which nothing is under way any more. */
+const LINGER_MS = 200;
 
-/** Serves these methods by UnaryCall and leaves all others to grpc-js. For a server that listens not yet. */
-export function addUnaryMethods(server: Server, methods: readonly UnaryMethod[], maxMessageBytes: number): void {
-  const internals = server as unknown as ServerInternals;
-  for (const name of ['_streamHandler', '_sessionHandler', 'onStreamOpened'] as const) {
-    if (typeof internals[name] !== 'function') throw new Error(`this release of @grpc/grpc-js has no ${name}`);
-  }
-  const sessions = internals._sessionHandler;
-  internals._sessionHandler = (port) => {
-    const handle = sessions.call(server, port);
-    return (session) => {
-      keepSessionYoung(session);
-      handle(session);
+export class GrpcServer {
+  readonly #http2: Http2Server;
+  readonly #maxMessageBytes: number;
+  readonly #unary = new Map<string, UnaryMethod>();
+  readonly #streams = new Map<string, StreamMethod>();
+
+  constructor(limits: Settings['limits']) {
+    this.#maxMessageBytes = limits.maxMessageBytes;
+    const options = {
+      maxStreams: limits.maxStreamsPerConnection,
+      maxHeaderListBytes: MAX_HEADER_LIST_BYTES,
+      // Health probes leave their connections behind.
+      maxIdleMs: limits.maxConnectionIdleSeconds * 1000,
     };
-  };
-  const others = internals._streamHandler;
-  const byPath = new Map(methods.map((method) => [method.path, method]));
-  internals._streamHandler = (interceptors, stream, headers) => {
-    // A stream's error comes with its close, which says all that can still be of use.
-    stream.on('error', ignore);
-    // Node tells of a stream a tick late: by then its client may have reset it, and to answer it would throw.
-    if (stream.destroyed || stream.closed) return;
-    const method = byPath.get(headers[':path'] as string);
-    if (method === undefined) {
-      others.call(server, interceptors, stream, headers);
+    this.#http2 = new Http2Server(options, (stream) => this.#onRequest(stream));
+  }
+
+  addUnary(methods: readonly UnaryMethod[]): void {
+    for (const method of methods) this.#unary.set(method.path, method);
+  }
+
+  addStreams(methods: readonly StreamMethod[]): void {
+    for (const method of methods) this.#streams.set(method.path, method);
+  }
+
+  /** Listens; returns the port. @throws SetupError when the port can't be had or a TLS file can't be used. */
+  async listen(host: string, port: number, tls: Settings['tls']): Promise<number> {
+    const options = tlsOptions(tls);
+    try {
+      return await this.#http2.listen(host, port, options);
+    } catch (error) {
+      const problem = bindProblem(error as NodeJS.ErrnoException);
+      throw new SetupError(`server.port: can't listen on ${hostAndPort(host, port)}: ${problem}`, error);
+    }
+  }
+
+  /**
+   * Takes no new calls and ends connections when their calls are done; one that its client keeps open though `idle` says
+   * that nothing is under way is cut. After `timeoutMs` `giveUp` is called, to answer what is left, and then all are cut.
+   * Returns whether all calls ended by themselves.
+   */
+  async close(idle: () => Promise<void>, timeoutMs: number, giveUp: () => void): Promise<boolean> {
+    const timers = new AbortController();
+    const after = <T>(ms: number, value: T): Promise<T> => setTimeout(ms, value, { signal: timers.signal });
+    const closed = this.#http2.drain().then(() => 'closed' as const);
+    const left = idle().then(() => after(LINGER_MS, 'left' as const));
+    // Whichever loses is told by the signal, and nobody listens any more.
+    left.catch(() => {});
+    const outcome = await Promise.race([closed, left, after(timeoutMs, 'late' as const)]);
+    if (outcome === 'late') {
+      giveUp();
+      await after(FLUSH_MS, undefined);
+    }
+    timers.abort();
+    this.destroy();
+    return outcome !== 'late';
+  }
+
+  /** Ends everything at once. */
+  destroy(): void {
+    this.#http2.destroy();
+  }
+
+  #onRequest(stream: ServerStream): void {
+    const { head } = stream;
+    if (head === undefined) return;
+    if (head.method !== 'POST') {
+      stream.headers(NOT_POST, true);
       return;
     }
-    internals.onStreamOpened(stream);
-    UnaryCall.serve(stream, headers, method, maxMessageBytes);
-  };
+    if (head.get('content-type')?.startsWith('application/grpc') !== true) {
+      stream.headers(NOT_GRPC, true);
+      return;
+    }
+    const unary = this.#unary.get(head.path);
+    if (unary !== undefined) {
+      UnaryCall.serve(stream, head, unary, this.#maxMessageBytes);
+      return;
+    }
+    const streaming = this.#streams.get(head.path);
+    if (streaming !== undefined) {
+      StreamCall.serve(stream, head, streaming, this.#maxMessageBytes);
+      return;
+    }
+    const details = `The server does not implement the method ${clip(head.path)}`;
+    stream.headers(statusOnly({ code: Status.UNIMPLEMENTED, details }), true);
+  }
 }
-
-function ignore(): void {}
 
 /** `HOST:PORT`, as clients take it: an IPv6 address stands in brackets. */
 export function hostAndPort(host: string, port: number): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Listens; returns the port. @throws SetupError when the port can't be had or a TLS file can't be used. */
-export async function listen(server: Server, host: string, port: number, tls: Settings['tls']): Promise<number> {
-  const address = hostAndPort(host, port);
-  const credentials = credentialsOf(tls);
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(new SetupError(`server.port: can't listen on ${address}: ${bindProblem(error.message)}`, error));
-    });
-  });
-}
-
-function bindProblem(message: string): string {
-  if (message.includes('EADDRINUSE')) return 'the port is taken; choose another one with --port';
-  if (message.includes('EACCES')) return 'not allowed; ports below 1024 need the right to bind them';
-  if (message.includes('EADDRNOTAVAIL')) return 'this machine has no such address';
+function bindProblem({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'EADDRINUSE') return 'the port is taken; choose another one with --port';
+  if (code === 'EACCES') return 'not allowed; ports below 1024 need the right to bind them';
+  if (code === 'EADDRNOTAVAIL') return 'this machine has no such address';
   return message;
 }
 
-function credentialsOf({ cert, key, clientCa }: Settings['tls']): ServerCredentials {
-  if (cert === undefined || key === undefined) return ServerCredentials.createInsecure();
-  const pair = { cert_chain: readPem('tls.cert', cert), private_key: readPem('tls.key', key) };
-  const roots = clientCa === undefined ? null : readPem('tls.client_ca', clientCa);
-  // grpc-js would find out while it binds, and OpenSSL doesn't say which file it means.
-  const certificate = usable('tls.cert', cert, () => new X509Certificate(pair.cert_chain));
-  const privateKey = usable('tls.key', key, () => createPrivateKey(pair.private_key));
+function tlsOptions({ cert, key, clientCa }: Settings['tls']): TlsOptions | undefined {
+  if (cert === undefined || key === undefined) return undefined;
+  const options = { cert: readPem('tls.cert', cert), key: readPem('tls.key', key) };
+  const ca = clientCa === undefined ? undefined : readPem('tls.client_ca', clientCa);
+  // OpenSSL finds faults as well, and doesn't say which file it means.
+  const certificate = usable('tls.cert', cert, () => new X509Certificate(options.cert));
+  const privateKey = usable('tls.key', key, () => createPrivateKey(options.key));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new SetupError(`tls.key: ${key} is not the key of the certificate in ${cert} (tls.cert)`);
   }
-  if (roots !== null) usable('tls.client_ca', clientCa as string, () => new X509Certificate(roots));
-  return ServerCredentials.createSsl(roots, [pair], roots !== null);
+  if (ca === undefined) return options;
+  usable('tls.client_ca', clientCa as string, () => new X509Certificate(ca));
+  return { ...options, ca, requestCert: true, rejectUnauthorized: true };
 }
 
 function usable<T>(setting: string, path: string, read: () => T): T {
@@ -127,36 +156,4 @@ function readPem(setting: string, path: string): Buffer {
   } catch (error) {
     throw new SetupError(`${setting}: can't read ${path}: ${(error as Error).message}`, error);
   }
-}
-
-/** Milliseconds that the last statuses get to leave before their connections are cut. */
-const FLUSH_MS = 50;
-
-/** Milliseconds that clients get to close connections on which nothing is under way any more. */
-const LINGER_MS = 200;
-
-/**
- * Takes no new calls and ends connections when their calls are done; one that its client keeps open though `idle` says
- * that nothing is under way is cut. After `timeoutMs` `giveUp` is called, to answer what is left, and then all are cut.
- * Returns whether all calls ended by themselves.
- */
-export async function closeGrpcServer(
-  server: Server,
-  idle: () => Promise<void>,
-  timeoutMs: number,
-  giveUp: () => void,
-): Promise<boolean> {
-  const timers = new AbortController();
-  const after = <T>(ms: number, value: T): Promise<T> => setTimeout(ms, value, { signal: timers.signal });
-  const closed = new Promise<'closed'>((resolve) => server.tryShutdown(() => resolve('closed')));
-  const left = idle().then(() => after(LINGER_MS, 'left' as const));
-  const outcome = await Promise.race([closed, left, after(timeoutMs, 'late' as const)]);
-  if (outcome === 'late') {
-    giveUp();
-    await after(FLUSH_MS, undefined);
-  }
-  timers.abort();
-  // Not waited for: a peer that doesn't read keeps its connection half open.
-  if (outcome !== 'closed') server.forceShutdown();
-  return outcome !== 'late';
 }

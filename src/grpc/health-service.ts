@@ -1,28 +1,25 @@
 // grpc.health.v1: the server as a whole ('' and each service's name) and each model by its name.
-import {
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  status as Status,
-  type sendUnaryData,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import { status as Status } from '@grpc/grpc-js';
 import {
   type HealthCheckRequest,
-  type HealthCheckResponse,
+  HealthCheckResponse,
   HealthService,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '../gen/grpc/health/v1/health.ts';
+import type { RefusedStatus } from './call-head.ts';
+import { oneMessage, type StreamCall, type StreamHandler, type StreamMethod } from './stream-call.ts';
 import { Malformed, tolerant } from './unary.ts';
-
-export const healthService = {
-  check: tolerant(HealthService.check),
-  watch: tolerant(HealthService.watch),
-};
+import type { UnaryMethod } from './unary-call.ts';
 
 type Watcher = {
   service: string;
-  stream: ServerWritableStream<unknown, HealthCheckResponse>;
+  call: StreamCall;
   last: ServingStatus | undefined;
+};
+
+const MALFORMED: RefusedStatus = {
+  code: Status.INVALID_ARGUMENT,
+  details: 'the request is not a well-formed HealthCheckRequest',
 };
 
 /** Watch streams that the server keeps open at most; more are refused. */
@@ -45,49 +42,58 @@ export class Health {
 
   /** Ends the Watch streams, which would keep a drain waiting. */
   close(): void {
-    for (const { stream } of this.#watchers) stream.end();
+    for (const { call } of this.#watchers) call.end();
     this.#watchers.clear();
   }
 
-  handlers(): UntypedServiceImplementation {
+  check(): UnaryMethod {
+    const { path } = HealthService.check;
+    const decode = tolerant(HealthService.check);
     return {
-      check: (
-        call: ServerUnaryCall<HealthCheckRequest | Malformed, HealthCheckResponse>,
-        callback: sendUnaryData<HealthCheckResponse>,
-      ) => {
-        if (call.request instanceof Malformed) {
-          callback({ code: Status.INVALID_ARGUMENT, details: 'the request is not a well-formed HealthCheckRequest' });
-          return;
-        }
-        const status = this.#statuses.get(call.request.service);
-        if (status === undefined) callback({ code: Status.NOT_FOUND, details: 'no such service or model' });
-        else callback(null, { status });
-      },
-      watch: (stream: ServerWritableStream<HealthCheckRequest | Malformed, HealthCheckResponse>) => {
-        if (stream.request instanceof Malformed) {
-          stream.emit('error', {
-            code: Status.INVALID_ARGUMENT,
-            details: 'the request is not a well-formed HealthCheckRequest',
-          });
-          return;
-        }
-        if (this.#watchers.size >= MAX_WATCHERS) {
-          stream.emit('error', { code: Status.RESOURCE_EXHAUSTED, details: `${MAX_WATCHERS} streams watch already` });
-          return;
-        }
-        const watcher: Watcher = { service: stream.request.service, stream, last: undefined };
-        this.#watchers.add(watcher);
-        stream.on('cancelled', () => this.#watchers.delete(watcher));
-        stream.on('close', () => this.#watchers.delete(watcher));
-        this.#tell(watcher);
+      path,
+      onMessage: (call, message) => {
+        const request = decode(message);
+        const status = request instanceof Malformed ? undefined : this.#statuses.get(request.service);
+        if (request instanceof Malformed) call.refuse(MALFORMED);
+        else if (status === undefined) call.refuse({ code: Status.NOT_FOUND, details: 'no such service or model' });
+        else call.answer(encode(status));
       },
     };
+  }
+
+  watch(): StreamMethod {
+    return { path: HealthService.watch.path, open: (call) => this.#watch(call) };
+  }
+
+  #watch(call: StreamCall): StreamHandler {
+    let watcher: Watcher | undefined;
+    const start = (request: HealthCheckRequest | Malformed): void => {
+      if (request instanceof Malformed) {
+        call.refuse(MALFORMED);
+      } else if (this.#watchers.size >= MAX_WATCHERS) {
+        call.refuse({ code: Status.RESOURCE_EXHAUSTED, details: `${MAX_WATCHERS} streams watch already` });
+      } else {
+        watcher = { service: request.service, call, last: undefined };
+        this.#watchers.add(watcher);
+        this.#tell(watcher);
+      }
+    };
+    return oneMessage(call, tolerant(HealthService.watch), start, {
+      onDrain() {},
+      onAbort: () => {
+        if (watcher !== undefined) this.#watchers.delete(watcher);
+      },
+    });
   }
 
   #tell(watcher: Watcher): void {
     const status = this.#statuses.get(watcher.service) ?? ServingStatus.SERVICE_UNKNOWN;
     if (status === watcher.last) return;
     watcher.last = status;
-    watcher.stream.write({ status });
+    watcher.call.send(encode(status));
   }
+}
+
+function encode(status: ServingStatus): Uint8Array {
+  return HealthCheckResponse.encode({ status }).finish();
 }

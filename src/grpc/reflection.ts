@@ -1,29 +1,28 @@
 // grpc.reflection v1 and v1alpha: clients that have no files of ours ask here for what they may call.
-import { type Server, type ServerDuplexStream, type ServiceDefinition, status as Status } from '@grpc/grpc-js';
+import { status as Status } from '@grpc/grpc-js';
 import {
   ServerReflectionService as ReflectionV1,
   type ServerReflectionRequest,
-  type ServerReflectionResponse,
+  ServerReflectionResponse,
 } from '../gen/grpc/reflection/v1/reflection.ts';
 import { ServerReflectionService as ReflectionV1Alpha } from '../gen/grpc/reflection/v1alpha/reflection.ts';
 import { type ProtoFile, protoFiles } from './descriptors.ts';
+import type { StreamCall, StreamHandler, StreamMethod } from './stream-call.ts';
 import { Malformed, tolerant } from './unary.ts';
 
 /** The part of an answer that depends on the question. */
 export type ReflectionAnswer = NonNullable<ServerReflectionResponse['messageResponse']>;
 
-type ReflectionStream = ServerDuplexStream<ServerReflectionRequest | Malformed, ServerReflectionResponse>;
-
 const REFLECTION_SERVICES = ['grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection'];
 
 /** Lists `services` and reflection itself; answers for all of proto/. */
-export function addReflection(server: Server, services: readonly string[]): void {
+export function reflectionMethods(services: readonly string[]): StreamMethod[] {
   const reflection = new Reflection(protoFiles, [...services, ...REFLECTION_SERVICES]);
-  const serverReflectionInfo = (stream: ReflectionStream) => serve(stream, reflection);
   // The versions differ in nothing but their package.
-  for (const method of [ReflectionV1.serverReflectionInfo, ReflectionV1Alpha.serverReflectionInfo]) {
-    server.addService({ serverReflectionInfo: tolerant(method) } as ServiceDefinition, { serverReflectionInfo });
-  }
+  return [ReflectionV1.serverReflectionInfo, ReflectionV1Alpha.serverReflectionInfo].map((method) => {
+    const decode = tolerant(method);
+    return { path: method.path, open: (call) => serve(call, decode, reflection) };
+  });
 }
 
 /** What is known of `files`, ready to be asked for. */
@@ -71,24 +70,27 @@ export class Reflection {
 }
 
 /** Answers one by one, and reads no further while the client doesn't take what it asked for. */
-function serve(stream: ReflectionStream, reflection: Reflection): void {
-  stream.on('data', (request: ServerReflectionRequest | Malformed) => {
-    // Ended after an earlier request: those that were read already are owed no answer.
-    if (stream.writableEnded) return;
-    if (request instanceof Malformed) {
-      stream.emit('error', {
-        code: Status.INVALID_ARGUMENT,
-        details: 'the request is not a well-formed ServerReflectionRequest',
-      });
-      return;
-    }
-    const messageResponse = reflection.answer(request.messageRequest);
-    if (!stream.write({ validHost: request.host, originalRequest: request, messageResponse })) stream.pause();
-  });
-  stream.on('drain', () => stream.resume());
-  stream.on('end', () => {
-    if (!stream.writableEnded) stream.end();
-  });
+function serve(
+  call: StreamCall,
+  decode: (message: Buffer) => ServerReflectionRequest | Malformed,
+  reflection: Reflection,
+): StreamHandler {
+  return {
+    onMessage(message) {
+      const request = decode(message);
+      if (request instanceof Malformed) {
+        const details = 'the request is not a well-formed ServerReflectionRequest';
+        call.refuse({ code: Status.INVALID_ARGUMENT, details });
+        return;
+      }
+      const messageResponse = reflection.answer(request.messageRequest);
+      const response = { validHost: request.host, originalRequest: request, messageResponse };
+      if (!call.send(ServerReflectionResponse.encode(response).finish())) call.pause();
+    },
+    onEnd: () => call.end(),
+    onDrain: () => call.resume(),
+    onAbort() {},
+  };
 }
 
 /** The file first, then each that it imports, directly or not, once. */

@@ -17,21 +17,28 @@ import { toWireTensor } from './tensor-message.ts';
 import { type CallContext, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
 import type { UnaryMethod } from './unary-call.ts';
 
+/** Score, by `score`. */
+export function scoreMethod(edge: UnaryEdge, score: UnaryHandler<ScoreRequest, ScoreResponse>): UnaryMethod {
+  return unary(edge, ScoringServiceService.score, score);
+}
+
 /** Told about every score that is answered; must not throw. */
 export type ScoreObserver = (answer: ScoreAnswer) => void;
 
 /** Scorer.score, of a scorer that need not be there before the door opens. */
 export type Score = (call: ScoreCall, callback: ScoreCallback) => void;
 
-/** `isModel` tells names that may become a metric's attribute from names that a client merely claims. */
-export function scoringMethods(
-  edge: UnaryEdge,
+/**
+ * Scores one request, whatever call it came in. `isModel` tells names that may become a metric's attribute from names that a
+ * client merely claims.
+ */
+export function scoreHandler(
   admission: Admission,
   scoreRow: Score,
   observe: ScoreObserver,
   isModel: (name: string) => boolean,
-): UnaryMethod[] {
-  const score: UnaryHandler<ScoreRequest, ScoreResponse> = (request, context, done) => {
+): UnaryHandler<ScoreRequest, ScoreResponse> {
+  return (request, context, done) => {
     context.entityId = canonicalEntity(request);
     admission.enter();
     try {
@@ -71,7 +78,6 @@ export function scoringMethods(
       throw error;
     }
   };
-  return [unary(edge, ScoringServiceService.score, score)];
 }
 
 function canonicalEntity({ entity }: ScoreRequest): string {

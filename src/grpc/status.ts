@@ -4,6 +4,7 @@ import { Metadata, status as Status, type StatusObject } from '@grpc/grpc-js';
 import { type ErrorKind, type FieldViolation, ScorewireError } from '../errors.ts';
 import { BadRequest, ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RpcStatus } from '../gen/google/rpc/status.ts';
+import type { RowError } from '../gen/scorewire/v1/scoring.ts';
 
 const DOMAIN = 'scorewire';
 // gRPC's C core, under Python and others, refuses trailers above 8 KiB. The message is in them twice, as it is (percent-
@@ -75,6 +76,19 @@ export function toStatus(error: ScorewireError, entityId: string, logFault: Faul
   }
   trailers.set('grpc-status-details-bin', Buffer.from(RpcStatus.encode({ code, message, details }).finish()));
   return { code, details: message, metadata: trailers };
+}
+
+/** The error of one row or item among many, which does not end the call. `row` counts from the first of the message. */
+export function toRowError(error: ScorewireError, row: number, entityId: string, logFault: FaultLog): RowError {
+  const code = CODES[error.kind];
+  const field = clip(error.details.violations?.[0]?.field ?? '', MAX_TEXT);
+  let message = clip(error.message, MAX_MESSAGE);
+  if (error.kind === 'internal') {
+    const id = randomUUID();
+    logFault(id, error, entityId);
+    message = `${message} (id ${id})`;
+  }
+  return { row: BigInt(row), code, reason: error.reason, field, message };
 }
 
 function any(name: string, value: Uint8Array): { typeUrl: string; value: Uint8Array } {

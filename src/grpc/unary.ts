@@ -40,25 +40,18 @@ export class Malformed {
   }
 }
 
-/**
- * The method with a decoder that doesn't throw: grpc-js would call the caller's broken bytes INTERNAL, and this is
- * where they can still become INVALID_ARGUMENT. ts-proto alone would also take half of a message for all of it.
- */
+/** The method's decoder, which doesn't throw; ts-proto alone would also take half of a message for all of it. */
 export function tolerant<Request, Response>(
   method: MethodDefinition<Request, Response>,
-): MethodDefinition<Request | Malformed, Response> {
+): (bytes: Buffer) => Request | Malformed {
   const check = wellFormed(method.path);
-  return {
-    ...method,
-    requestDeserialize: (bytes) => {
-      try {
-        check(bytes);
-        return method.requestDeserialize(bytes);
-      } catch (cause) {
-        return new Malformed(cause);
-      }
-    },
-    requestSerialize: (request) => method.requestSerialize(request as Request),
+  return (bytes) => {
+    try {
+      check(bytes);
+      return method.requestDeserialize(bytes);
+    } catch (cause) {
+      return new Malformed(cause);
+    }
   };
 }
 
@@ -70,16 +63,8 @@ export function unary<Request, Response>(
 ): UnaryMethod {
   const { path } = method;
   const name = path.slice(1);
-  const { requestDeserialize } = tolerant(method);
-  const cells = new Map<string, CallCells>();
-  const cellsOf = (model: string): CallCells => {
-    let found = cells.get(model);
-    if (found === undefined) {
-      found = callCells(edge.metrics, name, model);
-      cells.set(model, found);
-    }
-    return found;
-  };
+  const decode = tolerant(method);
+  const cellsOf = cellsByModel(edge.metrics, name);
   const onMessage = (call: UnaryCall, message: Buffer): void => {
     const context = contextOf(call, edge.tracing.enabled ? edge.tracing.start(name, traceparent(call)) : undefined);
     let open = true;
@@ -106,7 +91,7 @@ export function unary<Request, Response>(
       }
     };
     try {
-      const request = requestDeserialize(message);
+      const request = decode(message);
       if (request instanceof Malformed) {
         throw new ScorewireError(
           'invalid_argument',
@@ -122,8 +107,21 @@ export function unary<Request, Response>(
   return { path, onMessage };
 }
 
+/** The cells of a method's calls by the model's name. */
+export function cellsByModel(metrics: Metrics, method: string): (model: string) => CallCells {
+  const cells = new Map<string, CallCells>();
+  return (model) => {
+    let found = cells.get(model);
+    if (found === undefined) {
+      found = callCells(metrics, method, model);
+      cells.set(model, found);
+    }
+    return found;
+  };
+}
+
 /** What an answer becomes that nobody waits for any more: it must not be counted as one that arrived. */
-function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError | undefined {
+export function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError | undefined {
   if (performance.now() >= deadlineMs) {
     return new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED_IN_RUN', 'the deadline passed during the run');
   }
@@ -142,6 +140,5 @@ function contextOf(call: UnaryCall, span: CallSpan | undefined): CallContext {
 }
 
 function traceparent(call: UnaryCall): string | undefined {
-  const value = call.headers.traceparent;
-  return typeof value === 'string' ? value : undefined;
+  return call.header('traceparent');
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that we did not write (Python's grpcio and h2, grpcurl, ghz, Prometheus' parser), and clients that mean harm,
+# Clients that we did not write (Python's grpcio and h2, grpcurl, ghz, h2spec, Prometheus' parser), and clients that mean harm,
 # against real servers of this checkout. Needs `npm ci`, Python 3.11, Go and openssl; fetches the rest once, into a cache
 # outside the tree.
 #
@@ -13,6 +13,7 @@ root=$(cd "$here/../.." && pwd)
 cache=${SCOREWIRE_INTEROP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/scorewire-interop}
 
 GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+H2SPEC=github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 GHZ=github.com/bojand/ghz/cmd/ghz@v0.121.0
 
 # Registries have bad minutes.
@@ -53,6 +54,7 @@ flock 9 2>/dev/null || true
 prepare_python
 prepare_go "$GRPCURL"
 prepare_go "$GHZ"
+prepare_go "$H2SPEC"
 exec 9>&-
 [[ ${1:-} == --prepare ]] && exit
 

@@ -69,6 +69,16 @@ test('a scenario that is gone, and what makes two runs incomparable', () => {
   expect(warnings).toEqual(['not the same model: "churn" and "another"', 'not the same inFlight: 64 and 8']);
 });
 
+test('other calls than before: said, also of a result that is older than the choice', () => {
+  const [unary, old, items] = [closedResult([1000], [500]), closedResult([1000], [500]), closedResult([1000], [500])];
+  unary.settings = { ...unary.settings, rpc: { kind: 'unary' } };
+  items.settings = { ...items.settings, rpc: { kind: 'stream', streams: 1, items: 4 } };
+  expect(compareResults(old, unary, 0.1).warnings).toEqual([]);
+  expect(compareResults(old, items, 0.1).warnings).toEqual([
+    'not the same rpc: {"kind":"unary"} and {"kind":"stream","streams":1,"items":4}',
+  ]);
+});
+
 test('nothing was answered any more: the figures that are gone are named', () => {
   const { missing } = compareResults(closedResult([1000, 1000], [500, 500]), closedResult([0, 0], [500, 500], 1), 0.1);
   expect(missing).toEqual(['closed, p50', 'closed, p99', 'closed, p99.9']);

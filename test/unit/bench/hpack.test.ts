@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { AnswerHeaders, encodeRequestHeaders } from '../../../src/bench/hpack.ts';
-import { huffmanEncode } from '../../../src/bench/huffman.ts';
+import { AnswerHeaders } from '../../../src/bench/hpack.ts';
+import { encodeHeaderBlocks } from '../../../src/http2/header-encoder.ts';
+import { huffmanEncode } from '../../../src/http2/huffman.ts';
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
@@ -20,7 +21,7 @@ function literal(name: string, value: string, huffman = false): Uint8Array {
 }
 
 test('requests: static fields, literals, and indices of what the first request left behind', () => {
-  const blocks = encodeRequestHeaders([
+  const blocks = encodeHeaderBlocks([
     [':method', 'POST'],
     [':path', '/a'],
     ['te', 'trailers'],
@@ -33,7 +34,7 @@ test('requests: static fields, literals, and indices of what the first request l
 });
 
 test('requests: long values take more than one length byte', () => {
-  const { literal: block } = encodeRequestHeaders([[':path', 'x'.repeat(300)]]);
+  const { literal: block } = encodeHeaderBlocks([[':path', 'x'.repeat(300)]]);
   expect([...block.subarray(0, 4)]).toEqual([0x04, 0x7f, 0xad, 0x01]);
   expect(block.length).toBe(4 + 300);
 });

@@ -3,9 +3,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server as NetServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import type { ConnectionOwner } from '../../../src/bench/connection.ts';
 import { generateLoad } from '../../../src/bench/generator.ts';
 import { Http1Connection, prepareRequests } from '../../../src/bench/http1-connection.ts';
+import type { ConnectionOwner } from '../../../src/bench/load-connection.ts';
 import type { FlowPlan, LoadPlan } from '../../../src/bench/plan.ts';
 import type { FlowReport } from '../../../src/bench/report.ts';
 import { INTERNAL, OK, UNAVAILABLE } from '../../../src/bench/status.ts';

@@ -38,6 +38,11 @@ describe('parts of a load', () => {
     expect(parts.map((part) => part.kind === 'closed' && part.inFlight)).toEqual([22, 21, 21]);
   });
 
+  test('calls that go together stay together', () => {
+    const parts = [0, 1, 2].map((index) => partOf({ kind: 'closed', inFlight: 70 }, index, 3, 16));
+    expect(parts.map((part) => part.kind === 'closed' && part.inFlight)).toEqual([32, 16, 16]);
+  });
+
   test('rates add up, and no two have the same arrivals', () => {
     const shape = {
       kind: 'open',
@@ -118,6 +123,17 @@ describe('calls that the server did not let start', () => {
     return { protocol: 'http1', shape, heldBack: 500, connections, answeredPerSecond };
   }
 
+  test('items of streams: windows are what they waited for', () => {
+    const [scenario] = closedResult([1000], [500]).scenarios;
+    const flow = flowOf(scenario?.reports[0] as never);
+    const arrivals = { process: 'poisson', ratePerSecond: 1000, seed: 1 } as const;
+    const rpc = { kind: 'stream', streams: 1, items: 1 };
+    Object.assign(flow, { rpc, shape: { kind: 'open', arrivals, maxInFlight: 10 }, heldBack: 500 });
+    expect(doubtsOf(scenario as never)).toEqual([
+      "50 % of the items waited for a window: the server's flow control; give it more than 1 connection (--connections)",
+    ]);
+  });
+
   test('a closed loop: how many were in flight indeed', () => {
     const [scenario] = closedResult([1000], [500]).scenarios;
     Object.assign(flowOf(scenario?.reports[0] as never), {
@@ -138,6 +154,18 @@ test('figures by scenario', () => {
     ['server CPU a call', 2],
     ['errors', 2],
   ]);
+});
+
+test('batches: rows a second beside calls a second, of a search too', () => {
+  const [scenario] = closedResult([10, 20], [500, 510]).scenarios;
+  for (const report of scenario?.reports ?? []) flowOf(report).rpc = { kind: 'bulk', rows: 1000 };
+  const figures = metricsOf(scenario as never).map(({ name, unit, values }) => ({ name, unit, values }));
+  expect(figures.slice(0, 2)).toEqual([
+    { name: 'throughput', unit: 'calls/s', values: [10, 20] },
+    { name: 'rows', unit: 'rows/s', values: [10_000, 20_000] },
+  ]);
+  const found = { ratePerSecond: 12, brokenPerSecond: undefined, stoppedBy: undefined, trials: [] };
+  expect(metricsOf({ ...scenario, found } as never).map(({ values }) => values)).toEqual([[12], [12_000]]);
 });
 
 describe('the report as HTML', () => {

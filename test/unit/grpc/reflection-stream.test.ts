@@ -1,30 +1,27 @@
-// The stream of questions and answers, on a real connection: grpc-js and HTTP/2 decide what "doesn't read" means.
+// The stream of questions and answers, on a real connection: HTTP/2 decides what "doesn't read" means.
 
 import http2 from 'node:http2';
 import { setTimeout } from 'node:timers/promises';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ServerReflectionRequest, ServerReflectionResponse } from '../../../src/gen/grpc/reflection/v1/reflection.ts';
-import { addReflection } from '../../../src/grpc/reflection.ts';
+import { GrpcServer } from '../../../src/grpc/grpc-server.ts';
+import { reflectionMethods } from '../../../src/grpc/reflection.ts';
+import { testSettings } from '../../support/test-server.ts';
 
 const QUESTIONS = 30_000;
 
-const server = new Server();
+const server = new GrpcServer(testSettings('none').limits);
 let session: http2.ClientHttp2Session;
 
 beforeAll(async () => {
-  addReflection(server, ['grpc.health.v1.Health']);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
-  });
+  server.addStreams(reflectionMethods(['grpc.health.v1.Health']));
+  const port = await server.listen('127.0.0.1', 0, {} as never);
   session = http2.connect(`http://127.0.0.1:${port}`);
 });
 
 afterAll(() => {
   session.destroy();
-  server.forceShutdown();
+  server.destroy();
 });
 
 test('a client that asks and does not read is read no further, and gets every answer once it reads', async () => {

@@ -1,9 +1,9 @@
 // What a unary call makes of its stream, whatever pieces the request comes in.
 import http2 from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { UnaryCall } from '../../../src/grpc/unary-call.ts';
+import { GrpcServer } from '../../../src/grpc/grpc-server.ts';
+import type { UnaryCall } from '../../../src/grpc/unary-call.ts';
 import { eventually } from '../../support/concurrently.ts';
 
 const LIMIT = 1000;
@@ -11,26 +11,27 @@ const PATH = '/test.Test/Unary';
 
 let calls: { call: UnaryCall; message: Buffer }[];
 let onMessage: (call: UnaryCall, message: Buffer) => void;
-const server = http2.createServer();
-server.on('stream', (stream, headers) => {
-  stream.on('error', () => {});
-  const method = {
-    path: PATH,
-    onMessage: (call: UnaryCall, message: Buffer) => {
-      calls.push({ call, message: Buffer.from(message) });
-      onMessage(call, message);
-    },
-  };
-  UnaryCall.serve(stream, headers, method, LIMIT);
-});
+const method = {
+  path: PATH,
+  onMessage: (call: UnaryCall, message: Buffer) => {
+    calls.push({ call, message: Buffer.from(message) });
+    onMessage(call, message);
+  },
+};
+const limits = { maxMessageBytes: LIMIT, maxStreamsPerConnection: 100, maxConnectionIdleSeconds: 300 };
+const server = new GrpcServer(limits as never);
+server.addUnary([method]);
+let port: number;
 let client: http2.ClientHttp2Session;
 
-beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)));
-afterAll(() => new Promise((resolve) => server.close(resolve)));
+beforeAll(async () => {
+  port = await server.listen('127.0.0.1', 0, {} as never);
+});
+afterAll(() => server.destroy());
 beforeEach(() => {
   calls = [];
   onMessage = (call, message) => call.answer(message);
-  client = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  client = http2.connect(`http://127.0.0.1:${port}`);
 });
 afterEach(() => client.destroy());
 

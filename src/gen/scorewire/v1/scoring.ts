@@ -250,6 +250,7 @@ export interface ScoreBatchRequest {
   shared: Map<string, Value>;
   /** 0: 1,000. */
   chunkRows: number;
+  /** Chunks in the order of the rows; otherwise as they are done. */
   inOrder: boolean;
   /** Only rows strictly above. */
   minScore?:
@@ -264,9 +265,10 @@ export interface ScoreBatchRequest_SharedEntry {
   value?: Value | undefined;
 }
 
-/** Row-major. */
+/** Every feature of every row, row-major, in the order of the model's manifest (ModelInfo.features). */
 export interface Matrix {
   columns: number;
+  /** A whole number of rows. */
   values: number[];
 }
 
@@ -292,7 +294,9 @@ export interface ScoreBatchResponse {
   part?: { $case: "chunk"; value: ScoreChunk } | { $case: "summary"; value: ScoreBatchSummary } | undefined;
 }
 
+/** Scores of some rows; what stands at one place of the lists is of one row. */
 export interface ScoreChunk {
+  /** From 0, in the request's order. */
   firstRow: bigint;
   /** Offsets from first_row, only where rows were left out or sorted. */
   rows: number[];
@@ -306,39 +310,48 @@ export interface ScoreChunk {
   errors: RowError[];
 }
 
+/** The last message of a batch. */
 export interface ScoreBatchSummary {
   model: string;
   version: bigint;
+  /** Rows of the request: those that were scored, and those that have a RowError. */
   rows: bigint;
   scored: bigint;
   failed: bigint;
   scoredAt?: Timestamp | undefined;
 }
 
+/** Why one row has no score. */
 export interface RowError {
+  /** In a batch: the row, from 0, in the request's order; not an offset from first_row. In a stream: 0. */
   row: bigint;
   /** A gRPC status code. */
   code: number;
   /** As in google.rpc.ErrorInfo. */
   reason: string;
+  /** As in google.rpc.BadRequest; empty where no field is to blame. */
   field: string;
   message: string;
 }
 
+/** One item or many: how they are put into messages is the caller's choice. */
 export interface ScoreStreamRequest {
   items: StreamItem[];
 }
 
 export interface StreamItem {
+  /** The caller's choice, handed back with the result; unique among the stream's items that have none yet. */
   id: bigint;
   request?: ScoreRequest | undefined;
 }
 
+/** Results that were done at about the same time, of items of any messages. */
 export interface ScoreStreamResponse {
   results: StreamResult[];
 }
 
 export interface StreamResult {
+  /** The item's. */
   id: bigint;
   outcome?: { $case: "response"; value: ScoreResponse } | { $case: "error"; value: RowError } | undefined;
 }
@@ -3114,7 +3127,10 @@ export const ScoringServiceService = {
     responseSerialize: (value: ScoreResponse): Buffer => Buffer.from(ScoreResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ScoreResponse => ScoreResponse.decode(value),
   },
-  /** Scores many rows; chunks come back as they are done. Not implemented yet. */
+  /**
+   * Scores many rows; chunks come back as they are done, and a summary ends them. A row that can't be scored is a RowError
+   * in its chunk and leaves the others alone; the call fails only where all of it does. Not implemented yet.
+   */
   scoreBatch: {
     path: "/scorewire.v1.ScoringService/ScoreBatch" as const,
     requestStream: false as const,
@@ -3124,7 +3140,10 @@ export const ScoringServiceService = {
     responseSerialize: (value: ScoreBatchResponse): Buffer => Buffer.from(ScoreBatchResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ScoreBatchResponse => ScoreBatchResponse.decode(value),
   },
-  /** Scores items as they arrive on a stream. Not implemented yet. */
+  /**
+   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, in any order,
+   * matched by id; an item's error leaves the stream open. Not implemented yet.
+   */
   scoreStream: {
     path: "/scorewire.v1.ScoringService/ScoreStream" as const,
     requestStream: true as const,
@@ -3144,9 +3163,15 @@ export interface ScoringServiceServer extends UntypedServiceImplementation {
    * server's log has too).
    */
   score: handleUnaryCall<ScoreRequest, ScoreResponse>;
-  /** Scores many rows; chunks come back as they are done. Not implemented yet. */
+  /**
+   * Scores many rows; chunks come back as they are done, and a summary ends them. A row that can't be scored is a RowError
+   * in its chunk and leaves the others alone; the call fails only where all of it does. Not implemented yet.
+   */
   scoreBatch: handleServerStreamingCall<ScoreBatchRequest, ScoreBatchResponse>;
-  /** Scores items as they arrive on a stream. Not implemented yet. */
+  /**
+   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, in any order,
+   * matched by id; an item's error leaves the stream open. Not implemented yet.
+   */
   scoreStream: handleBidiStreamingCall<ScoreStreamRequest, ScoreStreamResponse>;
 }
 
@@ -3172,14 +3197,20 @@ export interface ScoringServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ScoreResponse) => void,
   ): ClientUnaryCall;
-  /** Scores many rows; chunks come back as they are done. Not implemented yet. */
+  /**
+   * Scores many rows; chunks come back as they are done, and a summary ends them. A row that can't be scored is a RowError
+   * in its chunk and leaves the others alone; the call fails only where all of it does. Not implemented yet.
+   */
   scoreBatch(request: ScoreBatchRequest, options?: Partial<CallOptions>): ClientReadableStream<ScoreBatchResponse>;
   scoreBatch(
     request: ScoreBatchRequest,
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ScoreBatchResponse>;
-  /** Scores items as they arrive on a stream. Not implemented yet. */
+  /**
+   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, in any order,
+   * matched by id; an item's error leaves the stream open. Not implemented yet.
+   */
   scoreStream(): ClientDuplexStream<ScoreStreamRequest, ScoreStreamResponse>;
   scoreStream(options: Partial<CallOptions>): ClientDuplexStream<ScoreStreamRequest, ScoreStreamResponse>;
   scoreStream(

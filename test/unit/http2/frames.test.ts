@@ -9,7 +9,7 @@ import {
   MAX_FRAME_BYTES,
   settingsFrame,
   windowUpdateFrame,
-} from '../../../src/bench/frames.ts';
+} from '../../../src/http2/frames.ts';
 
 interface Seen {
   type: number;

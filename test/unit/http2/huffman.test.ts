@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { huffmanDecode, huffmanEncode } from '../../../src/bench/huffman.ts';
+import { huffmanDecode, huffmanEncode } from '../../../src/http2/huffman.ts';
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
@@ -26,11 +26,20 @@ test('reads from the middle of a buffer', () => {
   expect(huffmanDecode(Uint8Array.from([0xaa, ...bytes, 0xbb]), 1, 1 + bytes.length)).toBe('13');
 });
 
-test('a symbol that is not printable ASCII ends the text', () => {
-  // 0xff has the 26 bits 3ffffee.
-  expect(huffmanDecode(hex('ffff fbbf'), 0, 4)).toBe('?');
+test('every byte survives', () => {
+  const text = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join('');
+  const bytes = huffmanEncode(text);
+  expect(huffmanDecode(bytes, 0, bytes.length)).toBe(text);
+});
+
+test.each([
+  ['the end symbol', 'ffff ffff'],
+  ['a padding of more than seven bits', 'a8eb 1064 9cbf ff'],
+  ['a padding that is not all ones', '0b3e'],
+])('%s: no text', (_, bytes) => {
+  expect(huffmanDecode(hex(bytes), 0, hex(bytes).length)).toBeUndefined();
 });
 
 test('refuses to encode other characters', () => {
-  expect(() => huffmanEncode('ü')).toThrow(RangeError);
+  expect(() => huffmanEncode('€')).toThrow(RangeError);
 });

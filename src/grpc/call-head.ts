@@ -1,0 +1,118 @@
+// What the headers of a call say that every kind of call needs, and how its messages are unpacked. What the answers to
+// broken requests are is fixed by gRPC's specification: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+import { gunzip, inflate } from 'node:zlib';
+import { type Metadata, status as Status } from '@grpc/grpc-js';
+import { encodeHeaderBlocks, encodeHeaders, type HeaderField } from '../http2/header-encoder.ts';
+import type { RequestHead } from '../http2/request-head.ts';
+import type { PreparedResponse } from '../http2/stream.ts';
+
+export type RefusedStatus = { code: Status; details: string; metadata?: Metadata };
+
+/** Before each message: whether it is compressed, and its length in four bytes. */
+export const PREFIX_BYTES = 5;
+/** Longer ones than a timer can hold (24 days) are left to whoever reads `deadlineMs`. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Characters of a header that come back in an error: trailers that are too large are none. */
+const MAX_SHOWN = 100;
+
+const HEADERS: readonly HeaderField[] = [
+  [':status', '200'],
+  ['content-type', 'application/grpc+proto'],
+  ['grpc-accept-encoding', 'identity,deflate,gzip'],
+];
+const OK_TRAILERS = encodeHeaderBlocks([['grpc-status', '0']]);
+
+/** What goes before and behind the message of a call that went well. */
+export const OK_RESPONSE: PreparedResponse = {
+  headers: encodeHeaderBlocks(HEADERS, OK_TRAILERS.tableEntries),
+  trailers: OK_TRAILERS,
+};
+
+/** A whole response that is a status and nothing else. */
+export function statusOnly(status: RefusedStatus): Uint8Array {
+  return encodeHeaders([...HEADERS, ...statusFields(status)]);
+}
+
+/** The trailers behind the messages of a stream that ends with an error. */
+export function statusTrailers(status: RefusedStatus): Uint8Array {
+  return encodeHeaders(statusFields(status));
+}
+
+function statusFields({ code, details, metadata }: RefusedStatus): HeaderField[] {
+  const fields: HeaderField[] = [
+    ['grpc-status', String(code)],
+    ['grpc-message', encodeURI(details)],
+  ];
+  if (metadata === undefined) return fields;
+  for (const [name, values] of Object.entries(metadata.toHttp2Headers())) {
+    for (const value of Array.isArray(values) ? values : [values]) fields.push([name, String(value)]);
+  }
+  return fields;
+}
+
+const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const UNIT_MS: Record<string, number> = { H: 3.6e6, M: 6e4, S: 1e3, m: 1, u: 1e-3, n: 1e-6 };
+
+/** Milliseconds that the caller gives; Infinity where it doesn't say, NaN where that is no gRPC timeout. */
+export function timeoutMsOf(head: RequestHead): number {
+  const text = head.get('grpc-timeout');
+  if (text === undefined) return Number.POSITIVE_INFINITY;
+  const match = TIMEOUT.exec(text);
+  return match === null ? Number.NaN : Number(match[1]) * (UNIT_MS[match[2] as string] as number);
+}
+
+export function wrongTimeout(head: RequestHead): RefusedStatus {
+  const details = `grpc-timeout: expected 1 to 8 digits and a unit, got "${clip(head.get('grpc-timeout'))}"`;
+  return { code: Status.INTERNAL, details };
+}
+
+export function clip(text: string | undefined): string {
+  return text === undefined || text.length <= MAX_SHOWN ? String(text) : `${text.slice(0, MAX_SHOWN)}...`;
+}
+
+export function tooLarge(bytes: number, maxBytes: number): RefusedStatus {
+  return {
+    code: Status.RESOURCE_EXHAUSTED,
+    details: `Received message larger than max (${bytes} vs ${maxBytes})`,
+  };
+}
+
+export const CUT_SHORT: RefusedStatus = { code: Status.INTERNAL, details: 'the request ends within a message' };
+export const NO_MESSAGE: RefusedStatus = { code: Status.UNIMPLEMENTED, details: 'expected one message, got none' };
+export const MORE_MESSAGES: RefusedStatus = { code: Status.UNIMPLEMENTED, details: 'expected one message, got more' };
+export const EXPIRED: RefusedStatus = { code: Status.DEADLINE_EXCEEDED, details: 'Deadline exceeded' };
+
+/** Unpacks a compressed message by what `grpc-encoding` says; `done` comes later, and once. */
+export function unpack(
+  head: RequestHead,
+  message: Uint8Array,
+  maxBytes: number,
+  done: (unpacked: Buffer | undefined, refused: RefusedStatus) => void,
+): void {
+  const encoding = head.get('grpc-encoding');
+  const inflated = encoding === 'gzip' ? gunzip : encoding === 'deflate' ? inflate : undefined;
+  if (inflated === undefined) {
+    done(undefined, unknownEncoding(encoding));
+    return;
+  }
+  inflated(message, { maxOutputLength: maxBytes }, (error, unpacked) => {
+    if (error === null) {
+      done(unpacked, CUT_SHORT);
+    } else if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      const details = `Received message that decompresses to a size larger than ${maxBytes}`;
+      done(undefined, { code: Status.RESOURCE_EXHAUSTED, details });
+    } else {
+      done(undefined, { code: Status.INTERNAL, details: `the message is not what ${encoding} makes` });
+    }
+  });
+}
+
+function unknownEncoding(encoding: string | undefined): RefusedStatus {
+  if (encoding === undefined || encoding === 'identity') {
+    return { code: Status.INTERNAL, details: 'a compressed message, but grpc-encoding names no compression' };
+  }
+  return {
+    code: Status.UNIMPLEMENTED,
+    details: `grpc-encoding: expected identity, deflate or gzip, got "${clip(encoding)}"`,
+  };
+}

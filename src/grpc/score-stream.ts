@@ -1,0 +1,224 @@
+// scorewire.v1.ScoringService/ScoreStream: items in, results out, as they are done, on a call that stays open.
+import { status as Status } from '@grpc/grpc-js';
+import { ScorewireError } from '../errors.ts';
+import {
+  type ScoreRequest,
+  type ScoreResponse,
+  ScoreStreamResponse,
+  ScoringServiceService,
+  type StreamItem,
+  type StreamResult,
+} from '../gen/scorewire/v1/scoring.ts';
+import type { CallSpan } from '../telemetry/tracing.ts';
+import { codeName, toRowError, toScorewireError, toStatus } from './status.ts';
+import type { StreamCall, StreamHandler, StreamMethod } from './stream-call.ts';
+import { cellsByModel, Malformed, tolerant, tooLate, type UnaryEdge, type UnaryHandler } from './unary.ts';
+
+/**
+ * Items of one stream that are scored at once. What comes on top waits with its sender, so that a stream has no more of the
+ * queue than its share and none of the memory.
+ */
+const MAX_OPEN_ITEMS = 512;
+
+/** The open streams, so that a drain can end them. */
+export class ScoreStreams {
+  readonly #edge: UnaryEdge;
+  readonly #score: UnaryHandler<ScoreRequest, ScoreResponse>;
+  readonly #cellsOf: ReturnType<typeof cellsByModel>;
+  readonly #open = new Set<ScoreStream>();
+  #draining = false;
+
+  /** @param score what scores one request */
+  constructor(edge: UnaryEdge, score: UnaryHandler<ScoreRequest, ScoreResponse>) {
+    this.#edge = edge;
+    this.#score = score;
+    this.#cellsOf = cellsByModel(edge.metrics, ScoringServiceService.scoreStream.path.slice(1));
+  }
+
+  method(): StreamMethod {
+    const { scoreStream } = ScoringServiceService;
+    const decode = tolerant(scoreStream);
+    return {
+      path: scoreStream.path,
+      open: (call) => {
+        const stream: ScoreStream = new ScoreStream(call, this.#edge, this.#score, this.#cellsOf, decode, () =>
+          this.#open.delete(stream),
+        );
+        this.#open.add(stream);
+        if (this.#draining) stream.drain();
+        return stream;
+      },
+    };
+  }
+
+  /** Takes no more items; streams end when those that are open are answered. */
+  drain(): void {
+    this.#draining = true;
+    for (const stream of [...this.#open]) stream.drain();
+  }
+}
+
+type Decode = ReturnType<typeof tolerant<{ items: StreamItem[] }, unknown>>;
+
+class ScoreStream implements StreamHandler {
+  readonly #call: StreamCall;
+  readonly #edge: UnaryEdge;
+  readonly #score: UnaryHandler<ScoreRequest, ScoreResponse>;
+  readonly #cellsOf: ReturnType<typeof cellsByModel>;
+  readonly #decode: Decode;
+  readonly #onClosed: () => void;
+  /** Items without a result. */
+  #openItems = 0;
+  /** Results of this turn of the event loop, which go out in one message. */
+  #results: StreamResult[] = [];
+  #flushing = false;
+  #full = false;
+  #ending = false;
+  #draining = false;
+
+  constructor(
+    call: StreamCall,
+    edge: UnaryEdge,
+    score: UnaryHandler<ScoreRequest, ScoreResponse>,
+    cellsOf: ReturnType<typeof cellsByModel>,
+    decode: Decode,
+    onClosed: () => void,
+  ) {
+    this.#call = call;
+    this.#edge = edge;
+    this.#score = score;
+    this.#cellsOf = cellsOf;
+    this.#decode = decode;
+    this.#onClosed = onClosed;
+  }
+
+  onMessage(message: Buffer): void {
+    const request = this.#decode(message);
+    if (request instanceof Malformed) {
+      const details = 'the message is not a well-formed ScoreStreamRequest';
+      this.#call.abort({ code: Status.INVALID_ARGUMENT, details });
+      return;
+    }
+    const receivedMs = performance.now();
+    for (const item of request.items) this.#take(item, receivedMs);
+    this.#setFlow();
+  }
+
+  onEnd(): void {
+    this.#ending = true;
+    this.#endIfDone();
+  }
+
+  onDrain(): void {
+    this.#full = false;
+    this.#setFlow();
+  }
+
+  onAbort(): void {
+    this.#onClosed();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.#call.pause();
+    this.#endIfDone();
+  }
+
+  #take({ id, request }: StreamItem, receivedMs: number): void {
+    const { tracing } = this.#edge;
+    const context = {
+      receivedMs,
+      deadlineMs: this.#call.deadlineMs,
+      abandoned: () => this.#call.ended,
+      span: tracing.enabled ? tracing.start(SPAN_NAME, this.#call.header('traceparent')) : undefined,
+      model: '',
+      entityId: '',
+    };
+    let open = true;
+    this.#openItems++;
+    const done = (failure: ScorewireError | undefined, response?: ScoreResponse): void => {
+      if (!open) return;
+      open = false;
+      this.#openItems--;
+      const error = failure ?? tooLate(context);
+      this.#record(context, error);
+      const outcome =
+        error === undefined
+          ? ({ $case: 'response', value: response as ScoreResponse } as const)
+          : ({ $case: 'error', value: toRowError(error, 0, context.entityId, this.#edge.logFault) } as const);
+      this.#add({ id, outcome });
+    };
+    try {
+      if (request === undefined) throw NO_REQUEST;
+      this.#score(request, context, done);
+    } catch (error) {
+      done(toScorewireError(error));
+    }
+  }
+
+  #record(
+    context: { model: string; receivedMs: number; span: CallSpan | undefined },
+    error: ScorewireError | undefined,
+  ): void {
+    const code = error === undefined ? 'OK' : codeName(error.kind);
+    this.#cellsOf(context.model).record(code, (performance.now() - context.receivedMs) / 1000);
+    context.span?.end(code);
+    if (error !== undefined) this.#edge.metrics.errors.cell({ code, reason: error.reason }).add(1);
+  }
+
+  #add(result: StreamResult): void {
+    if (this.#call.ended) return;
+    this.#results.push(result);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    process.nextTick(flush, this);
+  }
+
+  /** For `flush`. */
+  send(): void {
+    this.#flushing = false;
+    if (this.#call.ended) return;
+    const results = this.#results;
+    this.#results = [];
+    let message: Uint8Array;
+    try {
+      message = ScoreStreamResponse.encode({ results }).finish();
+    } catch (fault) {
+      this.#call.refuse(toStatus(toScorewireError(fault), '', this.#edge.logFault));
+      this.#onClosed();
+      return;
+    }
+    if (!this.#call.send(message)) this.#full = true;
+    this.#setFlow();
+    this.#endIfDone();
+  }
+
+  /** Reads on only while there is room for what comes and for what goes. */
+  #setFlow(): void {
+    if (this.#full || this.#openItems >= MAX_OPEN_ITEMS || this.#draining) this.#call.pause();
+    else this.#call.resume();
+  }
+
+  #endIfDone(): void {
+    if (this.#openItems > 0 || this.#results.length > 0 || this.#call.ended) return;
+    if (this.#ending) this.#call.end();
+    else if (this.#draining) this.#call.refuse(toStatus(DRAINING, '', this.#edge.logFault));
+    else return;
+    this.#onClosed();
+  }
+}
+
+const SPAN_NAME = ScoringServiceService.scoreStream.path.slice(1);
+const NO_REQUEST = new ScorewireError(
+  'invalid_argument',
+  'INVALID_FIELD',
+  'request: expected a ScoreRequest, found none',
+  {
+    violations: [{ field: 'request', description: 'expected a ScoreRequest, found none' }],
+  },
+);
+const DRAINING = new ScorewireError('unavailable', 'DRAINING', 'the server is shutting down; go on with another one');
+
+function flush(stream: ScoreStream): void {
+  stream.send();
+}

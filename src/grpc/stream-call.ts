@@ -1,0 +1,243 @@
+// One call with streams of messages, either way, on its HTTP/2 stream.
+import { writeUint32 } from '../http2/frames.ts';
+import type { RequestHead } from '../http2/request-head.ts';
+import type { ServerStream, StreamListener } from '../http2/stream.ts';
+import {
+  CUT_SHORT,
+  EXPIRED,
+  MAX_TIMER_MS,
+  MORE_MESSAGES,
+  NO_MESSAGE,
+  OK_RESPONSE,
+  PREFIX_BYTES,
+  type RefusedStatus,
+  statusOnly,
+  statusTrailers,
+  timeoutMsOf,
+  tooLarge,
+  unpack,
+  wrongTimeout,
+} from './call-head.ts';
+import { MessageBuffer } from './message-buffer.ts';
+
+/** What a method does in a call; nothing is called any more once the call has ended. */
+export interface StreamHandler {
+  /** A whole message, valid during the call only. Not called while the call is paused. */
+  onMessage(message: Buffer): void;
+  /** The caller has sent all. */
+  onEnd(): void;
+  /** There is room again, after a `send` that returned false. */
+  onDrain(): void;
+  /** The call ended by the caller, by its deadline, or by what it sent. */
+  onAbort(): void;
+}
+
+export type StreamMethod = {
+  /** As in `/grpc.health.v1.Health/Watch`. */
+  path: string;
+  open: (call: StreamCall) => StreamHandler;
+};
+
+export class StreamCall implements StreamListener {
+  /** When the call began, `performance.now()` milliseconds. */
+  readonly startedMs = performance.now();
+  /** When the caller gives up, on the same clock; Infinity where it doesn't say. */
+  readonly deadlineMs: number;
+  readonly #head: RequestHead;
+  readonly #stream: ServerStream;
+  readonly #maxMessageBytes: number;
+  #handler: StreamHandler | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #rest = new MessageBuffer();
+  #paused = false;
+  #unpacking = false;
+  /** Messages are being handed on: whoever resumes in between finds it under way. */
+  #reading = false;
+  #remoteEnded = false;
+  #answered = false;
+  #ended = false;
+
+  private constructor(stream: ServerStream, head: RequestHead, maxMessageBytes: number) {
+    this.#head = head;
+    this.#stream = stream;
+    this.#maxMessageBytes = maxMessageBytes;
+    const timeoutMs = timeoutMsOf(head);
+    this.deadlineMs = this.startedMs + (timeoutMs >= 0 ? timeoutMs : Number.POSITIVE_INFINITY);
+    if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
+  }
+
+  /** Serves the call that `stream` is. A message above `maxMessageBytes`, unpacked or not, ends it. */
+  static serve(stream: ServerStream, head: RequestHead, method: StreamMethod, maxMessageBytes: number): void {
+    const call = new StreamCall(stream, head, maxMessageBytes);
+    stream.listener = call;
+    if (Number.isNaN(timeoutMsOf(head))) call.refuse(wrongTimeout(head));
+    else call.#handler = method.open(call);
+  }
+
+  /** A request header. */
+  header(name: string): string | undefined {
+    return this.#head.get(name);
+  }
+
+  /** Whether the call has ended, by whomever. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Sends a message. False: enough for now, `onDrain` says when to go on. */
+  send(message: Uint8Array): boolean {
+    if (this.#ended) return true;
+    if (!this.#answered) {
+      this.#answered = true;
+      this.#stream.headers(OK_RESPONSE.headers.literal, false);
+    }
+    const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
+    framed[0] = 0;
+    writeUint32(framed, 1, message.length);
+    framed.set(message, PREFIX_BYTES);
+    return this.#stream.write(framed);
+  }
+
+  /** Ends the call well. */
+  end(): void {
+    if (!this.#settle()) return;
+    if (!this.#answered) this.#stream.headers(OK_RESPONSE.headers.literal, false);
+    this.#stream.end(OK_RESPONSE.trailers.literal);
+  }
+
+  /** Ends the call with an error, after what was sent. */
+  refuse(status: RefusedStatus): void {
+    if (!this.#settle()) return;
+    if (this.#answered) this.#stream.end(statusTrailers(status));
+    else this.#stream.headers(statusOnly(status), true);
+  }
+
+  /** Takes no more messages until `resume`; the caller soon finds that there is no more room. */
+  pause(): void {
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#stream.resume();
+    this.#readOn();
+  }
+
+  #settle(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#rest.clear();
+    return true;
+  }
+
+  /** Ends the call for a reason that its handler doesn't know yet. */
+  abort(status: RefusedStatus): void {
+    if (this.#ended) return;
+    this.refuse(status);
+    this.#handler?.onAbort();
+  }
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    if (this.#ended) return;
+    let at = start;
+    if (this.#rest.size === 0) {
+      at = this.#readMessages(bytes, start, end);
+      if (at < end && !this.#ended) this.#rest.add(bytes, at, end);
+    } else {
+      this.#rest.add(bytes, start, end);
+      this.#readOn();
+    }
+  }
+
+  onEnd(): void {
+    this.#remoteEnded = true;
+    this.#readOn();
+  }
+
+  onDrain(): void {
+    if (!this.#ended) this.#handler?.onDrain();
+  }
+
+  onAbort(): void {
+    if (this.#settle()) this.#handler?.onAbort();
+  }
+
+  /** Goes on with what is there: after more came, or after a stop. */
+  #readOn(): void {
+    if (this.#ended || this.#paused || this.#unpacking || this.#reading) return;
+    if (this.#rest.size > 0) {
+      const { bytes } = this.#rest;
+      const read = this.#readMessages(bytes, 0, bytes.length);
+      if (this.#ended) return;
+      if (read > 0) this.#rest.drop(read);
+      if (this.#paused || this.#unpacking) return;
+    }
+    if (!this.#remoteEnded) return;
+    if (this.#rest.size > 0) this.abort(CUT_SHORT);
+    else this.#handler?.onEnd();
+  }
+
+  /** Hands on the whole messages in bytes[start, end), as long as they are wanted; returns the place behind them. */
+  #readMessages(bytes: Buffer, start: number, end: number): number {
+    let at = start;
+    this.#reading = true;
+    while (end - at >= PREFIX_BYTES && !this.#paused && !this.#unpacking && !this.#ended) {
+      const length = bytes.readUInt32BE(at + 1);
+      if (length > this.#maxMessageBytes) {
+        this.abort(tooLarge(length, this.#maxMessageBytes));
+        break;
+      }
+      const from = at + PREFIX_BYTES;
+      if (end - from < length) break;
+      const message = bytes.subarray(from, from + length);
+      if (bytes[at] === 0) this.#handler?.onMessage(message);
+      else this.#unpack(Buffer.from(message));
+      at = from + length;
+    }
+    this.#reading = false;
+    return at;
+  }
+
+  /** The messages behind it wait. */
+  #unpack(message: Buffer): void {
+    this.#unpacking = true;
+    unpack(this.#head, message, this.#maxMessageBytes, (unpacked, refused) => {
+      this.#unpacking = false;
+      if (this.#ended) return;
+      if (unpacked === undefined) {
+        this.abort(refused);
+        return;
+      }
+      this.#handler?.onMessage(unpacked);
+      this.#readOn();
+    });
+  }
+}
+
+function expire(call: StreamCall): void {
+  call.abort(EXPIRED);
+}
+
+/** For methods that take one message: `start` is called with it once it is sure that no other comes. */
+export function oneMessage<Request>(
+  call: StreamCall,
+  decode: (message: Buffer) => Request,
+  start: (request: Request) => void,
+  rest: { onDrain(): void; onAbort(): void },
+): StreamHandler {
+  let request: Request | undefined;
+  return {
+    onMessage(message) {
+      if (request !== undefined) call.abort(MORE_MESSAGES);
+      else request = decode(message);
+    },
+    onEnd() {
+      if (request === undefined) call.abort(NO_MESSAGE);
+      else start(request);
+    },
+    ...rest,
+  };
+}
