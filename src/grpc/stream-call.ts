@@ -121,7 +121,6 @@ export class StreamCall implements StreamListener {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#stream.resume();
     this.#readOn();
   }
 
@@ -145,7 +144,9 @@ export class StreamCall implements StreamListener {
     let at = start;
     if (this.#rest.size === 0) {
       at = this.#readMessages(bytes, start, end);
-      if (at < end && !this.#ended) this.#rest.add(bytes, at, end);
+      if (this.#ended) return;
+      if (at < end) this.#rest.add(bytes, at, end);
+      if (!this.#paused) this.#stream.resume();
     } else {
       this.#rest.add(bytes, start, end);
       this.#readOn();
@@ -175,6 +176,8 @@ export class StreamCall implements StreamListener {
       if (read > 0) this.#rest.drop(read);
       if (this.#paused || this.#unpacking) return;
     }
+    // Not before what is there is taken: the caller would fill the room again, and again, behind messages that wait.
+    this.#stream.resume();
     if (!this.#remoteEnded) return;
     if (this.#rest.size > 0) this.abort(CUT_SHORT);
     else this.#handler?.onEnd();
