@@ -5,11 +5,13 @@ import type { BatchShape } from './batching/join-rows.ts';
 import { Scheduler } from './batching/scheduler.ts';
 import type { Settings } from './config/settings.ts';
 import { SetupError } from './errors.ts';
+import { blockEncoder } from './features/block-encoder.ts';
 import { type EncodedRow, rowOf } from './features/row.ts';
 import { type RowEncoder, rowEncoder } from './features/row-encoder.ts';
 import { sampleRows } from './features/sample-rows.ts';
 import { readGolden } from './models/golden.ts';
 import type { ModelSpec } from './models/model.ts';
+import { BulkScorer } from './scoring/bulk-scorer.ts';
 import { ModelRegistry } from './scoring/model-registry.ts';
 import { Scorer } from './scoring/scorer.ts';
 import type { ServedModel } from './scoring/served-model.ts';
@@ -38,6 +40,7 @@ export type Engine = {
   models: ModelRegistry;
   scheduler: Scheduler;
   scorer: Scorer;
+  bulkScorer: BulkScorer;
   pool: WorkerPool;
   cells: (model: ServedModel) => ModelCells;
   /** Workers that have every model, and are warm. */
@@ -149,6 +152,7 @@ export async function startEngine(
       models,
       scheduler,
       scorer,
+      bulkScorer: new BulkScorer(models, scheduler),
       pool,
       cells: (model) => cellsOf(model.session),
       readyWorkers: () => ready.size,
@@ -283,6 +287,7 @@ async function measure(
     spec,
     session,
     encode,
+    encodeBlock: blockEncoder(spec.rows, encode),
     batchingProblem: problem,
     maxRows: problem === '' ? wished : 1,
     maxDelayMs: problem === '' ? (spec.maxDelayMs ?? settings.batching.maxDelayMs) : 0,

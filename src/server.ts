@@ -8,6 +8,7 @@ import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
+import { scoreBatchMethod } from './grpc/score-batch.ts';
 import { ScoreStreams } from './grpc/score-stream.ts';
 import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
@@ -96,6 +97,12 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   grpc.addStreams([
     health.watch(),
     scoreStreams.method(),
+    scoreBatchMethod({
+      edge,
+      admission,
+      scorer: () => (engine as Engine).bulkScorer,
+      maxMessageBytes: settings.limits.maxBatchMessageBytes,
+    }),
     ...reflectionMethods(['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']),
   ]);
   grpc.addUnary([health.check(), ...modelMethods(edge, servedModels), scoreMethod(edge, score)]);

@@ -1,39 +1,15 @@
 // One scheduler over all models and workers: who runs next, with how many rows, and what is refused at the door.
 import { ScorewireError } from '../errors.ts';
-import type { RunReply, RunRequest } from '../workers/messages.ts';
+import type { RunReply } from '../workers/messages.ts';
 import { RunFailed } from '../workers/worker.ts';
+import { BulkLane, type BulkSource } from './bulk-lane.ts';
 import type { Clock } from './clock.ts';
 import { closeBatch } from './close-batch.ts';
-import type { CostCurve } from './cost-curve.ts';
-import { type BatchShape, joinRows } from './join-rows.ts';
+import { Few } from './few.ts';
+import { joinRows } from './join-rows.ts';
 import { answerDead, isDead, type QueuedRow } from './queued-row.ts';
 import { RowQueue } from './row-queue.ts';
-
-/** What the scheduler needs of a worker: one run at a time. */
-export interface BatchRunner {
-  readonly id: number;
-  readonly alive: boolean;
-  run(request: Omit<RunRequest, 'kind'>): Promise<RunReply>;
-}
-
-/** What the scheduler needs to know of a model. */
-export type ScheduledModel = BatchShape & {
-  name: string;
-  version: number;
-  /** The session's number in every worker. */
-  session: number;
-  /** 1 for a model that takes no batches, or that batching would change. */
-  maxRows: number;
-  maxDelayMs: number;
-  cost: CostCurve;
-};
-
-/** What happened, for whoever measures. Called once a batch, never once a row. */
-export interface SchedulerObserver {
-  batchDone(model: ScheduledModel, rows: number, runUs: number): void;
-  batchFailed(model: ScheduledModel, rows: number, error: unknown): void;
-  shed(model: ScheduledModel, reason: string): void;
-}
+import type { BatchRunner, ScheduledModel, SchedulerObserver } from './scheduling.ts';
 
 /** Milliseconds that a refused caller is told to stay away, at least and at most. */
 const RETRY_LEAST_MS = 5;
@@ -47,7 +23,7 @@ class Lane {
   startTag = 0;
   finishTag = 0;
   /** Batches that workers have, each with the rows that are not answered yet. */
-  readonly running = new Set<readonly QueuedRow[]>();
+  readonly running = new Few<readonly QueuedRow[]>();
   candidates: QueuedRow[] = [];
 
   constructor(model: ScheduledModel, queueLimit: number) {
@@ -60,10 +36,12 @@ export class Scheduler {
   readonly #clock: Clock;
   readonly #observer: SchedulerObserver;
   readonly #lanes = new Map<number, Lane>();
+  readonly #bulk: BulkLane;
+  /** Without a batch of rows; they may have blocks of the bulk lane. */
   readonly #idle: BatchRunner[] = [];
   readonly #workers = new Set<BatchRunner>();
-  /** Whose batch each busy worker has, and when it is expected to be done with it. */
-  readonly #busy = new Map<BatchRunner, { lane: Lane; doneMs: number }>();
+  /** Whose batch each worker has, if it has one, and when it is expected to be done with it. */
+  readonly #busy = new Map<BatchRunner, { lane: Lane; doneMs: number } | undefined>();
   #virtualMs = 0;
   #dispatchPending = false;
   #cancelTimer: (() => void) | undefined;
@@ -72,6 +50,24 @@ export class Scheduler {
   constructor(clock: Clock, observer: SchedulerObserver) {
     this.#clock = clock;
     this.#observer = observer;
+    this.#bulk = new BulkLane(
+      observer,
+      (session) => this.#lane(session).model,
+      () => {
+        if (this.#bulk.waiting) this.#dispatchSoon();
+      },
+    );
+  }
+
+  /** Takes a source of work in bulk in, or again after it had none. */
+  addBulk(source: BulkSource): void {
+    this.#bulk.add(source);
+    this.#dispatchSoon();
+  }
+
+  /** Asks it for no more blocks; those that run end as they end. */
+  removeBulk(source: BulkSource): void {
+    this.#bulk.remove(source);
   }
 
   addModel(model: ScheduledModel, maxQueueRows: number): void {
@@ -142,9 +138,9 @@ export class Scheduler {
   giveUp(error: () => ScorewireError): void {
     for (const lane of this.#lanes.values()) {
       for (const row of lane.queue.drain()) row.fail(error());
-      for (const rows of lane.running) for (const row of rows) row.fail(error());
-      lane.running.clear();
+      for (const rows of lane.running.drain()) for (const row of rows) row.fail(error());
     }
+    this.#bulk.giveUp(error);
   }
 
   #lane(session: number): Lane {
@@ -183,12 +179,13 @@ export class Scheduler {
 
   /** Milliseconds until a worker is done with the batch that it has; only batches of `own` count, where that is given. */
   #freeInMs(nowMs: number, own?: Lane): number {
-    if (this.#idle.length > 0 || this.#busy.size === 0) return 0;
+    if (this.#idle.length > 0) return 0;
     let leastMs = Number.POSITIVE_INFINITY;
-    for (const { lane, doneMs } of this.#busy.values()) {
-      leastMs = Math.min(leastMs, own === undefined || lane === own ? doneMs - nowMs : 0);
+    for (const busy of this.#busy.values()) {
+      if (busy === undefined) continue;
+      leastMs = Math.min(leastMs, own === undefined || busy.lane === own ? busy.doneMs - nowMs : 0);
     }
-    return Math.max(0, leastMs);
+    return leastMs === Number.POSITIVE_INFINITY ? 0 : Math.max(0, leastMs);
   }
 
   /** Milliseconds of work from the next batch to the answer of a row that comes now, worked off in the best batches. */
@@ -236,6 +233,7 @@ export class Scheduler {
     this.#cancelTimer = undefined;
     const dropped: QueuedRow[] = [];
     this.#startAll(dropped);
+    if (this.#bulk.waiting) this.#bulk.feed(this.#idle);
     const nowMs = this.#clock.nowMs();
     for (const row of dropped) answerDead(row, nowMs);
   };
@@ -302,10 +300,11 @@ export class Scheduler {
       const surplusMs = this.#clock.nowMs() - nowMs - costMs;
       lane.finishTag += surplusMs;
       lane.startTag += surplusMs;
-      this.#busy.delete(worker);
+      if (this.#busy.has(worker)) this.#busy.set(worker, undefined);
       if (this.#workers.has(worker) && worker.alive) this.#idle.push(worker);
       // A turn of the event loop costs a few system calls: none for nothing.
       for (const other of this.#lanes.values()) if (other.queue.length > 0) return this.#dispatchSoon();
+      if (this.#bulk.waiting) this.#dispatchSoon();
     });
   }
 

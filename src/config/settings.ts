@@ -67,6 +67,14 @@ export const settingTable = {
       unit: 'bytes',
       doc: 'Largest message that is received; larger ones are refused.',
     }),
+    maxBatchMessageBytes: setting(wholeNumber(1024, 1024 * MIB), 64 * MIB, {
+      unit: 'bytes',
+      doc: 'Largest ScoreBatch request; larger ones are refused.',
+    }),
+    maxBatchBytes: setting(wholeNumber(1024, 64 * 1024 * MIB), 512 * MIB, {
+      unit: 'bytes',
+      doc: 'Requests above 1 MiB that are held at once, together; what comes on top is refused as overload.',
+    }),
     maxInFlight: setting(wholeNumber(1, 1_000_000), 4096, {
       unit: 'calls',
       doc: 'Calls under way at once; what comes on top is refused as overload.',

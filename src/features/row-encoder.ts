@@ -62,7 +62,7 @@ function featureEncoder(model: string, layout: FeatureLayout): RowEncoder {
 }
 
 /** The number of values where a dense row is the model's one float32 input as it stands; else 0. */
-function plainWidth({ features, inputs }: FeatureLayout): number {
+export function plainWidth({ features, inputs }: FeatureLayout): number {
   const [input] = inputs;
   if (inputs.length !== 1 || input?.type !== 'float32') return 0;
   return features.every((feature, index) => feature.type === 'number' && feature.column === index) ? input.width : 0;

@@ -70,11 +70,9 @@ export function clip(text: string | undefined): string {
   return text === undefined || text.length <= MAX_SHOWN ? String(text) : `${text.slice(0, MAX_SHOWN)}...`;
 }
 
-export function tooLarge(bytes: number, maxBytes: number): RefusedStatus {
-  return {
-    code: Status.RESOURCE_EXHAUSTED,
-    details: `Received message larger than max (${bytes} vs ${maxBytes})`,
-  };
+export function tooLarge(bytes: number, maxBytes: number, hint = ''): RefusedStatus {
+  const details = `Received message larger than max (${bytes} vs ${maxBytes})${hint === '' ? '' : `; ${hint}`}`;
+  return { code: Status.RESOURCE_EXHAUSTED, details };
 }
 
 export const CUT_SHORT: RefusedStatus = { code: Status.INTERNAL, details: 'the request ends within a message' };

@@ -10,7 +10,7 @@ import { encodeHeaders } from '../http2/header-encoder.ts';
 import { Http2Server } from '../http2/http2-server.ts';
 import type { ServerStream } from '../http2/stream.ts';
 import { clip, statusOnly } from './call-head.ts';
-import { StreamCall, type StreamMethod } from './stream-call.ts';
+import { MessageBudget, StreamCall, type StreamMethod } from './stream-call.ts';
 import { UnaryCall, type UnaryMethod } from './unary-call.ts';
 
 const MAX_HEADER_LIST_BYTES = 64 * 1024;
@@ -29,11 +29,13 @@ const LINGER_MS = 200;
 export class GrpcServer {
   readonly #http2: Http2Server;
   readonly #maxMessageBytes: number;
+  readonly #budget: MessageBudget;
   readonly #unary = new Map<string, UnaryMethod>();
   readonly #streams = new Map<string, StreamMethod>();
 
   constructor(limits: Settings['limits']) {
     this.#maxMessageBytes = limits.maxMessageBytes;
+    this.#budget = new MessageBudget(limits.maxBatchBytes);
     const options = {
       maxStreams: limits.maxStreamsPerConnection,
       maxHeaderListBytes: MAX_HEADER_LIST_BYTES,
@@ -107,7 +109,7 @@ export class GrpcServer {
     }
     const streaming = this.#streams.get(head.path);
     if (streaming !== undefined) {
-      StreamCall.serve(stream, head, streaming, this.#maxMessageBytes);
+      StreamCall.serve(stream, head, streaming, this.#maxMessageBytes, this.#budget);
       return;
     }
     const details = `The server does not implement the method ${clip(head.path)}`;

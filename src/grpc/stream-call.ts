@@ -1,4 +1,5 @@
 // One call with streams of messages, either way, on its HTTP/2 stream.
+import { status as Status } from '@grpc/grpc-js';
 import { writeUint32 } from '../http2/frames.ts';
 import type { RequestHead } from '../http2/request-head.ts';
 import type { ServerStream, StreamListener } from '../http2/stream.ts';
@@ -35,8 +36,38 @@ export interface StreamHandler {
 export type StreamMethod = {
   /** As in `/grpc.health.v1.Health/Watch`. */
   path: string;
+  /** Larger messages than other methods take. */
+  maxMessageBytes?: number;
+  /** What a caller can do whose message is larger. */
+  tooLargeHint?: string;
+  /** Messages stay valid after `onMessage`. */
+  keepsMessages?: boolean;
   open: (call: StreamCall) => StreamHandler;
 };
+
+/** Bytes of large messages that the server holds at once, of all calls together. */
+export class MessageBudget {
+  readonly #limit: number;
+  #held = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** False: there is no room. */
+  take(bytes: number): boolean {
+    if (this.#held + bytes > this.#limit) return false;
+    this.#held += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#held -= bytes;
+  }
+}
+
+/** From here on a message counts as large. */
+const LARGE_BYTES = 1024 * 1024;
 
 export class StreamCall implements StreamListener {
   /** When the call began, `performance.now()` milliseconds. */
@@ -45,7 +76,11 @@ export class StreamCall implements StreamListener {
   readonly deadlineMs: number;
   readonly #head: RequestHead;
   readonly #stream: ServerStream;
+  readonly #method: StreamMethod;
   readonly #maxMessageBytes: number;
+  readonly #budget: MessageBudget;
+  /** What the call has of the budget. */
+  #heldBytes = 0;
   #handler: StreamHandler | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #rest = new MessageBuffer();
@@ -57,18 +92,32 @@ export class StreamCall implements StreamListener {
   #answered = false;
   #ended = false;
 
-  private constructor(stream: ServerStream, head: RequestHead, maxMessageBytes: number) {
+  private constructor(
+    stream: ServerStream,
+    head: RequestHead,
+    method: StreamMethod,
+    maxMessageBytes: number,
+    budget: MessageBudget,
+  ) {
     this.#head = head;
     this.#stream = stream;
-    this.#maxMessageBytes = maxMessageBytes;
+    this.#method = method;
+    this.#maxMessageBytes = method.maxMessageBytes ?? maxMessageBytes;
+    this.#budget = budget;
     const timeoutMs = timeoutMsOf(head);
     this.deadlineMs = this.startedMs + (timeoutMs >= 0 ? timeoutMs : Number.POSITIVE_INFINITY);
     if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
   }
 
   /** Serves the call that `stream` is. A message above `maxMessageBytes`, unpacked or not, ends it. */
-  static serve(stream: ServerStream, head: RequestHead, method: StreamMethod, maxMessageBytes: number): void {
-    const call = new StreamCall(stream, head, maxMessageBytes);
+  static serve(
+    stream: ServerStream,
+    head: RequestHead,
+    method: StreamMethod,
+    maxMessageBytes: number,
+    budget: MessageBudget,
+  ): void {
+    const call = new StreamCall(stream, head, method, maxMessageBytes, budget);
     stream.listener = call;
     if (Number.isNaN(timeoutMsOf(head))) call.refuse(wrongTimeout(head));
     else call.#handler = method.open(call);
@@ -129,6 +178,8 @@ export class StreamCall implements StreamListener {
     this.#ended = true;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#rest.clear();
+    this.#budget.giveBack(this.#heldBytes);
+    this.#heldBytes = 0;
     return true;
   }
 
@@ -143,7 +194,7 @@ export class StreamCall implements StreamListener {
     if (this.#ended) return;
     let at = start;
     if (this.#rest.size === 0) {
-      at = this.#readMessages(bytes, start, end);
+      at = this.#readMessages(bytes, start, end, false);
       if (this.#ended) return;
       if (at < end) this.#rest.add(bytes, at, end);
       if (!this.#paused) this.#stream.resume();
@@ -171,7 +222,7 @@ export class StreamCall implements StreamListener {
     if (this.#ended || this.#paused || this.#unpacking || this.#reading) return;
     if (this.#rest.size > 0) {
       const { bytes } = this.#rest;
-      const read = this.#readMessages(bytes, 0, bytes.length);
+      const read = this.#readMessages(bytes, 0, bytes.length, true);
       if (this.#ended) return;
       if (read > 0) this.#rest.drop(read);
       if (this.#paused || this.#unpacking) return;
@@ -183,25 +234,42 @@ export class StreamCall implements StreamListener {
     else this.#handler?.onEnd();
   }
 
-  /** Hands on the whole messages in bytes[start, end), as long as they are wanted; returns the place behind them. */
-  #readMessages(bytes: Buffer, start: number, end: number): number {
+  /**
+   * Hands on the whole messages in bytes[start, end), as long as they are wanted; returns the place behind them. `lasting`: the
+   * bytes don't change any more.
+   */
+  #readMessages(bytes: Buffer, start: number, end: number, lasting: boolean): number {
     let at = start;
     this.#reading = true;
     while (end - at >= PREFIX_BYTES && !this.#paused && !this.#unpacking && !this.#ended) {
       const length = bytes.readUInt32BE(at + 1);
       if (length > this.#maxMessageBytes) {
-        this.abort(tooLarge(length, this.#maxMessageBytes));
+        this.abort(tooLarge(length, this.#maxMessageBytes, this.#method.tooLargeHint));
         break;
       }
       const from = at + PREFIX_BYTES;
+      if (length > LARGE_BYTES && !this.#hold(length)) break;
       if (end - from < length) break;
-      const message = bytes.subarray(from, from + length);
+      const part = bytes.subarray(from, from + length);
+      const message = lasting || this.#method.keepsMessages !== true ? part : Buffer.from(part);
       if (bytes[at] === 0) this.#handler?.onMessage(message);
       else this.#unpack(Buffer.from(message));
       at = from + length;
     }
     this.#reading = false;
     return at;
+  }
+
+  /** Makes sure that there is room for a large message; ends the call where there is none. */
+  #hold(bytes: number): boolean {
+    if (bytes <= this.#heldBytes) return true;
+    if (this.#budget.take(bytes - this.#heldBytes)) {
+      this.#heldBytes = bytes;
+      return true;
+    }
+    const details = 'the server holds as many large messages as it may; try again later';
+    this.abort({ code: Status.RESOURCE_EXHAUSTED, details });
+    return false;
   }
 
   /** The messages behind it wait. */

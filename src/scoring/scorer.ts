@@ -4,8 +4,9 @@ import type { Scheduler } from '../batching/scheduler.ts';
 import { invalidField, ScorewireError } from '../errors.ts';
 import type { EncodedRow, Row } from '../features/row.ts';
 import { elementCount, type Tensor, type TensorData, view } from '../tensor.ts';
-import { binaryLabel, predictedClass, segmentIndex } from './classify.ts';
+import { segmentIndex } from './classify.ts';
 import type { ModelRegistry } from './model-registry.ts';
+import { readScore, unreadable } from './read-score.ts';
 import type { ServedModel } from './served-model.ts';
 
 export type ScoreCall = {
@@ -77,19 +78,22 @@ export class Scorer {
   }
 }
 
+/** What a run fetches for a score. @throws ScorewireError FAILED_PRECONDITION where the model's score can't be told */
+export function scoreOutputs({ spec, scoreOutputs: outputs }: ServedModel): readonly string[] {
+  if (spec.score !== undefined) return outputs;
+  throw new ScorewireError(
+    'failed_precondition',
+    'SCORE_NOT_CONFIGURED',
+    `${spec.scoreProblem} (its tensors are served: ask for them by output_names)`,
+    {
+      metadata: { model: spec.name },
+    },
+  );
+}
+
 function wantedOutputs(model: ServedModel, asked: readonly string[]): readonly string[] {
-  const { spec, scoreOutputs } = model;
-  if (asked.length === 0) {
-    if (spec.score !== undefined) return scoreOutputs;
-    throw new ScorewireError(
-      'failed_precondition',
-      'SCORE_NOT_CONFIGURED',
-      `${spec.scoreProblem} (its tensors are served: ask for them by output_names)`,
-      {
-        metadata: { model: spec.name },
-      },
-    );
-  }
+  const { spec } = model;
+  if (asked.length === 0) return scoreOutputs(model);
   for (const [index, name] of asked.entries()) {
     if (!spec.outputs.some((output) => output.name === name)) {
       const known = spec.outputs.map((output) => output.name).join(', ');
@@ -100,7 +104,7 @@ function wantedOutputs(model: ServedModel, asked: readonly string[]): readonly s
       throw invalidField('output_names', `expected at most ${spec.outputs.length} names, found ${asked.length}`);
     }
   }
-  return [...new Set([...scoreOutputs, ...asked])];
+  return [...new Set([...model.scoreOutputs, ...asked])];
 }
 
 /** A row between the queue and its answer. */
@@ -157,13 +161,7 @@ class PendingScore implements QueuedRow {
     try {
       answer = this.#answer(result, index);
     } catch (cause) {
-      this.fail(
-        cause instanceof ScorewireError
-          ? cause
-          : new ScorewireError('internal', 'BAD_OUTPUT', `${this.#model.spec.name}: the model's output can't be read`, {
-              cause,
-            }),
-      );
+      this.fail(unreadable(this.#model.spec, cause));
       return;
     }
     this.#callback(undefined, answer);
@@ -180,22 +178,7 @@ class PendingScore implements QueuedRow {
     let label = -1;
     if (spec.score !== undefined) {
       const output = result.outputs[result.outputNames.indexOf(spec.score.output)] as Tensor;
-      const values = numbers(output.data);
-      const width = values.length / result.rows;
-      const offset = index * width;
-      const predicted =
-        spec.task === 'multiclass' || spec.score.column === 'predicted' ? predictedClass(values, offset, width) : -1;
-      const column = spec.score.column === 'predicted' ? predicted : spec.score.column;
-      if (!Number.isInteger(width) || column >= width) {
-        throw new Error(
-          `output ${spec.score.output} has dimensions [${output.dims.join(',')}] for ${result.rows} rows`,
-        );
-      }
-      score = Math.fround(values[offset + column] as number);
-      if (Number.isNaN(score)) {
-        throw new ScorewireError('internal', 'SCORE_IS_NAN', `${spec.name}: the model gave NaN for this row`);
-      }
-      label = spec.task === 'multiclass' ? predicted : spec.task === 'binary' ? binaryLabel(score, spec.threshold) : -1;
+      ({ score, label } = readScore(spec, output, result.rows, index));
     }
     return {
       model,
@@ -225,9 +208,4 @@ class PendingScore implements QueuedRow {
     }
     return tensors;
   }
-}
-
-function numbers(data: TensorData): Float32Array | Float64Array {
-  if (data instanceof Float32Array || data instanceof Float64Array) return data;
-  throw new Error('the score output is not of type float32 or float64');
 }

@@ -1,4 +1,5 @@
 import type { CostCurve } from '../batching/cost-curve.ts';
+import type { BlockEncoder } from '../features/block-encoder.ts';
 import type { RowEncoder } from '../features/row-encoder.ts';
 import type { ModelSpec } from '../models/model.ts';
 
@@ -8,6 +9,7 @@ export type ServedModel = {
   /** The session's number in every worker, and the key of its queue. */
   session: number;
   encode: RowEncoder;
+  encodeBlock: BlockEncoder;
   /** Why rows are run one by one; '' where they may share a batch. */
   batchingProblem: string;
   maxRows: number;

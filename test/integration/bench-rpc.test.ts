@@ -92,7 +92,6 @@ test('batches: rows a second beside calls a second', async () => {
 });
 
 test.each([
-  [['--rpc', 'bulk'], /no scorewire\.v1\.ScoringService\/ScoreBatch: UNIMPLEMENTED: /],
   [['--rpc', 'bulk', '--model', 'churn'], /sends matrices of floats, and "tenure_months" of churn is INT64/],
   [['--rpc', 'streams'], /--rpc: expected unary, stream, bulk, found "streams"/],
   [['--rpc', 'stream', '--api', 'oip'], /--rpc stream: only with --api native/],

@@ -1,5 +1,6 @@
 // A model that is served, as far as the scoring room can tell.
 import { CostCurve } from '../../src/batching/cost-curve.ts';
+import { blockEncoder } from '../../src/features/block-encoder.ts';
 import { rowEncoder } from '../../src/features/row-encoder.ts';
 import type { ModelSpec, RowLayout } from '../../src/models/model.ts';
 import type { ServedModel } from '../../src/scoring/served-model.ts';
@@ -39,10 +40,12 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1): ServedM
     source: { kind: 'file', path: '/models/churn/1/model.onnx' },
     ...change,
   };
+  const encode = rowEncoder(spec.name, spec.rows);
   return {
     spec,
     session,
-    encode: rowEncoder(spec.name, spec.rows),
+    encode,
+    encodeBlock: blockEncoder(spec.rows, encode),
     batchingProblem: '',
     maxRows: 64,
     maxDelayMs: 0,

@@ -1,6 +1,7 @@
 // A scheduler with everything around it fake: the clock, the workers, the rows, and whoever watches.
 import { CostCurve, curveSizes } from '../../src/batching/cost-curve.ts';
-import { type ScheduledModel, Scheduler, type SchedulerObserver } from '../../src/batching/scheduler.ts';
+import { Scheduler } from '../../src/batching/scheduler.ts';
+import type { ScheduledModel, SchedulerObserver } from '../../src/batching/scheduling.ts';
 import { ScorewireError } from '../../src/errors.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeRow, type FakeRowOptions } from './fake-row.ts';

@@ -1,5 +1,5 @@
 // A worker whose runs end when a test says so, and as it says.
-import type { BatchRunner } from '../../src/batching/scheduler.ts';
+import type { BatchRunner } from '../../src/batching/scheduling.ts';
 import { ScorewireError } from '../../src/errors.ts';
 import type { Tensor } from '../../src/tensor.ts';
 import type { RunReply, RunRequest } from '../../src/workers/messages.ts';

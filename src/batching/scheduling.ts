@@ -1,0 +1,30 @@
+// What the scheduler, and what it puts work into lanes for, need of others.
+import type { RunReply, RunRequest } from '../workers/messages.ts';
+import type { CostCurve } from './cost-curve.ts';
+import type { BatchShape } from './join-rows.ts';
+
+/** What the scheduler needs of a worker: one run at a time. */
+export interface BatchRunner {
+  readonly id: number;
+  readonly alive: boolean;
+  run(request: Omit<RunRequest, 'kind'>): Promise<RunReply>;
+}
+
+/** What the scheduler needs to know of a model. */
+export type ScheduledModel = BatchShape & {
+  name: string;
+  version: number;
+  /** The session's number in every worker. */
+  session: number;
+  /** 1 for a model that takes no batches, or that batching would change. */
+  maxRows: number;
+  maxDelayMs: number;
+  cost: CostCurve;
+};
+
+/** What happened, for whoever measures. Called once a batch, never once a row. */
+export interface SchedulerObserver {
+  batchDone(model: ScheduledModel, rows: number, runUs: number): void;
+  batchFailed(model: ScheduledModel, rows: number, error: unknown): void;
+  shed(model: ScheduledModel, reason: string): void;
+}

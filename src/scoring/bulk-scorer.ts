@@ -1,0 +1,230 @@
+// Many rows of one model: blocks to the workers as these have room, and scores back by chunks of rows.
+import { type BulkBlock, type BulkSource, blockRows } from '../batching/bulk-lane.ts';
+import type { Scheduler } from '../batching/scheduler.ts';
+import { ScorewireError } from '../errors.ts';
+import type { EncodedBlock } from '../features/block-encoder.ts';
+import type { RowSource } from '../features/row-source.ts';
+import type { Tensor } from '../tensor.ts';
+import type { RunReply } from '../workers/messages.ts';
+import { segmentIndex } from './classify.ts';
+import type { ModelRegistry } from './model-registry.ts';
+import { readScore, unreadable } from './read-score.ts';
+import { scoreOutputs } from './scorer.ts';
+import type { ServedModel } from './served-model.ts';
+
+/** Scores of rows [firstRow, firstRow + rows). */
+export class ScoredChunk {
+  readonly firstRow: number;
+  /** NaN where the row has an error. */
+  readonly scores: Float32Array;
+  /** -1 where there is none. */
+  readonly labels: Int32Array;
+  /** Index in the model's segments, -1 where there is none. */
+  readonly segments: Int32Array;
+  /** `row` counts from the first of all. */
+  readonly errors: { row: number; error: ScorewireError }[] = [];
+  /** Rows without a score or an error so far. */
+  left: number;
+
+  constructor(firstRow: number, rows: number) {
+    this.firstRow = firstRow;
+    this.scores = new Float32Array(rows).fill(Number.NaN);
+    this.labels = new Int32Array(rows).fill(-1);
+    this.segments = new Int32Array(rows).fill(-1);
+    this.left = rows;
+  }
+
+  get rows(): number {
+    return this.scores.length;
+  }
+}
+
+/** Whoever takes the scores. */
+export interface BulkSink {
+  /** A chunk is done. False: enough for now, until `resume`. */
+  take(chunk: ScoredChunk): boolean;
+  /** All chunks were taken. */
+  done(): void;
+  /** The server can't go on. */
+  failed(error: ScorewireError): void;
+}
+
+export type BulkCall = {
+  model: string;
+  /** Absent: the live version. */
+  version: bigint | undefined;
+  /** Rows of a chunk, at most. */
+  chunkRows: number;
+  /** Chunks in the order of their rows; else as they are done. */
+  inOrder: boolean;
+};
+
+export class BulkScorer {
+  readonly #models: ModelRegistry;
+  readonly #scheduler: Scheduler;
+
+  constructor(models: ModelRegistry, scheduler: Scheduler) {
+    this.#models = models;
+    this.#scheduler = scheduler;
+  }
+
+  /** The model that a call is about, one version to the end. @throws ScorewireError NOT_FOUND, FAILED_PRECONDITION */
+  model(call: Pick<BulkCall, 'model' | 'version'>): ServedModel {
+    const model = this.#models.get(call.model, call.version);
+    scoreOutputs(model);
+    return model;
+  }
+
+  /** Begins to score; whoever gets the run may pause and cancel it. */
+  start(model: ServedModel, rows: RowSource, call: BulkCall, sink: BulkSink): BulkRun {
+    const run = new BulkRun(model, rows, call, sink, this.#scheduler);
+    this.#scheduler.addBulk(run);
+    return run;
+  }
+}
+
+export class BulkRun implements BulkSource {
+  readonly session: number;
+  readonly #model: ServedModel;
+  readonly #rows: RowSource;
+  readonly #call: BulkCall;
+  readonly #sink: BulkSink;
+  readonly #scheduler: Scheduler;
+  readonly #blockRows: number;
+  #nextRow = 0;
+  /** The chunk that the next block is from. */
+  #chunk: ScoredChunk | undefined;
+  /** Done, and behind one that isn't, where the order counts. */
+  readonly #held: ScoredChunk[] = [];
+  /** First row of the chunk that is due, where the order counts. */
+  #dueRow = 0;
+  #rowsTaken = 0;
+  #paused = false;
+  #ended = false;
+
+  constructor(model: ServedModel, rows: RowSource, call: BulkCall, sink: BulkSink, scheduler: Scheduler) {
+    this.session = model.session;
+    this.#model = model;
+    this.#rows = rows;
+    this.#call = call;
+    this.#sink = sink;
+    this.#scheduler = scheduler;
+    this.#blockRows = blockRows(model);
+  }
+
+  /** Chunks are taken again. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (!this.#ended) this.#scheduler.addBulk(this);
+  }
+
+  /** Nobody wants the scores any more: what has not been given to a worker never is. */
+  cancel(): void {
+    this.#ended = true;
+    this.#scheduler.removeBulk(this);
+  }
+
+  giveUp(error: ScorewireError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#sink.failed(error);
+  }
+
+  next(): BulkBlock | undefined {
+    while (!this.#ended && !this.#paused) {
+      if (this.#nextRow === this.#rows.count) {
+        if (this.#rows.count === 0) this.#finish();
+        return undefined;
+      }
+      const from = this.#nextRow;
+      this.#chunk ??= new ScoredChunk(from, Math.min(this.#call.chunkRows, this.#rows.count - from));
+      const chunk = this.#chunk;
+      const end = chunk.firstRow + chunk.rows;
+      const to = Math.min(from + this.#blockRows, end);
+      const block = this.#encode(from, to);
+      if (block === undefined) return undefined;
+      this.#nextRow = to;
+      if (to === end) this.#chunk = undefined;
+      for (const { row, error } of block.errors) chunk.errors.push({ row, error });
+      if (block.errors.length > 0) this.#settle(chunk, block.errors.length);
+      if (block.rows.length > 0) return this.#blockOf(block, chunk);
+    }
+    return undefined;
+  }
+
+  /** A fault in here must not end whoever asks for blocks. */
+  #encode(from: number, to: number): EncodedBlock | undefined {
+    try {
+      return this.#model.encodeBlock(this.#rows, from, to);
+    } catch (cause) {
+      this.giveUp(new ScorewireError('internal', 'FAULT', 'a fault inside the server', { cause }));
+      return undefined;
+    }
+  }
+
+  #blockOf({ rows, inputs, dims }: EncodedBlock, chunk: ScoredChunk): BulkBlock {
+    return {
+      rows: rows.length,
+      inputs,
+      dims,
+      outputNames: this.#model.scoreOutputs,
+      done: (from, count, reply) => {
+        if (!this.#ended) this.#read(reply, rows, from, count, chunk);
+      },
+      failed: (from, count, error) => {
+        if (this.#ended) return;
+        for (let index = from; index < from + count; index++) chunk.errors.push({ row: rows[index] as number, error });
+        this.#settle(chunk, count);
+      },
+    };
+  }
+
+  #read(reply: RunReply, rows: Int32Array, from: number, count: number, chunk: ScoredChunk): void {
+    const { spec } = this.#model;
+    for (let index = 0; index < count; index++) {
+      const row = rows[from + index] as number;
+      const place = row - chunk.firstRow;
+      try {
+        const { score, label } = readScore(spec, reply.outputs[0] as Tensor, count, index);
+        chunk.scores[place] = score;
+        chunk.labels[place] = label;
+        chunk.segments[place] = segmentIndex(score, spec.segments);
+      } catch (cause) {
+        chunk.errors.push({ row, error: unreadable(spec, cause) });
+      }
+    }
+    this.#settle(chunk, count);
+  }
+
+  /** So many more rows of the chunk have a score or an error. */
+  #settle(chunk: ScoredChunk, rows: number): void {
+    chunk.left -= rows;
+    if (chunk.left > 0) return;
+    chunk.errors.sort((a, b) => a.row - b.row);
+    if (!this.#call.inOrder) {
+      this.#hand(chunk);
+      return;
+    }
+    this.#held.push(chunk);
+    for (;;) {
+      const due = this.#held.findIndex(({ firstRow }) => firstRow === this.#dueRow);
+      if (due < 0 || this.#ended) return;
+      const [next] = this.#held.splice(due, 1) as [ScoredChunk];
+      this.#dueRow += next.rows;
+      this.#hand(next);
+    }
+  }
+
+  #hand(chunk: ScoredChunk): void {
+    this.#rowsTaken += chunk.rows;
+    if (!this.#sink.take(chunk)) this.#paused = true;
+    if (this.#rowsTaken === this.#rows.count) this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#sink.done();
+  }
+}
