@@ -1,0 +1,122 @@
+// One row, three ways in: unary, on a stream, in a batch. The score, the label and the segment are the same, bit by bit.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Column,
+  Origin,
+  type ScoreBatchResponse,
+  type ScoreChunk,
+  type ScoreResponse,
+  type ScoreStreamResponse,
+} from '../../src/gen/scorewire/v1/scoring.ts';
+import { readGolden } from '../../src/models/golden.ts';
+import type { ModelSpec } from '../../src/models/model.ts';
+import { readRepository } from '../../src/models/repository.ts';
+import { concurrently } from '../support/concurrently.ts';
+import { patientExamples } from '../support/model-folder.ts';
+import { type NamedValue, type RowInit, scoreRequest } from '../support/test-client.ts';
+import { TestServer } from '../support/test-server.ts';
+
+/** What rounding may do to a score that rides in a matrix of many rows, in models that multiply matrices. */
+const ROUNDING = 1e-6;
+const EXACT = ['breast-cancer', 'churn', 'digits-int8'];
+const NAMES = [...EXACT, 'diabetes', 'digits', 'wine'];
+
+let server: TestServer;
+const live = new Map<string, ModelSpec>();
+
+beforeAll(async () => {
+  const folder = await patientExamples();
+  for (const spec of (await readRepository(folder)).specs) live.set(spec.name, spec);
+  server = await TestServer.start(folder, ['workers.count=1']);
+});
+
+afterAll(() => server.stop());
+
+type Answer = { score: number; label: number; segment: string };
+
+function answerOf({ score, label, segment }: ScoreResponse): Answer {
+  return { score, label: label ?? -1, segment: segment ?? '' };
+}
+
+async function streamed(name: string, rows: readonly RowInit[]): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  const stream = server.client.scoring.scoreStream();
+  stream.write({ items: rows.map((row, index) => ({ id: BigInt(index), request: scoreRequest(name, row) })) });
+  stream.end();
+  for await (const { results } of stream as AsyncIterable<ScoreStreamResponse>) {
+    for (const { id, outcome } of results) {
+      if (outcome?.$case !== 'response') throw new Error(`item ${id}: ${outcome?.value.message}`);
+      answers[Number(id)] = answerOf(outcome.value);
+    }
+  }
+  return answers;
+}
+
+async function batched(spec: ModelSpec, rows: readonly RowInit[]): Promise<Answer[]> {
+  const stream = server.client.scoring.scoreBatch({
+    model: spec.name,
+    entityIds: [],
+    rows: Array.isArray(rows[0]) ? matrixOf(rows as number[][]) : columnsOf(rows as Record<string, NamedValue>[]),
+    policy: 0,
+    shared: new Map(),
+    chunkRows: 7,
+    inOrder: true,
+    topK: 0,
+  });
+  const chunks: ScoreChunk[] = [];
+  for await (const { part } of stream as AsyncIterable<ScoreBatchResponse>) {
+    if (part?.$case === 'chunk') chunks.push(part.value);
+  }
+  expect(chunks.flatMap(({ errors }) => errors)).toEqual([]);
+  expect(new Set(chunks.flatMap(({ origins }) => origins))).toEqual(new Set([Origin.ORIGIN_REAL_TIME]));
+  return chunks.flatMap(({ scores, labels, segments }) =>
+    scores.map((score, index) => ({
+      score,
+      label: labels[index] as number,
+      segment: spec.segments[(segments[index] as number) - 1]?.name ?? '',
+    })),
+  );
+}
+
+function matrixOf(rows: number[][]) {
+  return { $case: 'matrix', value: { columns: (rows[0] as number[]).length, values: rows.flat() } } as const;
+}
+
+function columnsOf(rows: Record<string, NamedValue>[]) {
+  const columns = new Map<string, Column>();
+  for (const name of Object.keys(rows[0] as object)) {
+    const values = rows.map((row) => row[name]);
+    const column: Column = { numbers: [], integers: [], texts: [], flags: [] };
+    if (typeof values[0] === 'string') column.texts = values as string[];
+    else if (typeof values[0] === 'boolean') column.flags = values as boolean[];
+    else if (typeof values[0] === 'bigint') column.integers = values as bigint[];
+    else column.numbers = values as number[];
+    columns.set(name, column);
+  }
+  return { $case: 'columns', value: { columns } } as const;
+}
+
+describe.each(NAMES)('%s', (name) => {
+  test('unary, stream and batch agree', async () => {
+    const spec = live.get(name) as ModelSpec;
+    const rows = (await readGolden((spec.golden as { file: string }).file)).map(({ row }) =>
+      row instanceof Map ? Object.fromEntries(row) : row,
+    ) as RowInit[];
+    const unary = (await concurrently(16, rows, (row) => server.client.score(name, row))).map(answerOf);
+    const others = { stream: await streamed(name, rows), batch: await batched(spec, rows) };
+    for (const [way, answers] of Object.entries(others)) {
+      expect(answers).toHaveLength(unary.length);
+      for (const [index, answer] of answers.entries()) {
+        const expected = unary[index] as Answer;
+        const from = `${way}, row ${index}`;
+        expect({ ...answer, from, score: 0 }).toEqual({ ...expected, from, score: 0 });
+        if (EXACT.includes(name)) expect(answer.score, from).toBe(expected.score);
+        else
+          expect(Math.abs(answer.score - expected.score), from).toBeLessThanOrEqual(
+            ROUNDING * Math.max(1, Math.abs(expected.score)),
+          );
+      }
+    }
+  });
+});
