@@ -3,10 +3,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomFrom } from '../../src/bench/arrivals.ts';
-import { Origin, ScorePolicy, ScoreRequest, ScoreResponse } from '../../src/gen/scorewire/v1/scoring.ts';
+import {
+  Origin,
+  ScoreBatchRequest,
+  ScorePolicy,
+  ScoreRequest,
+  ScoreResponse,
+} from '../../src/gen/scorewire/v1/scoring.ts';
 import { BENCH_MODELS } from './settings.ts';
 
 export const SCORE_PATH = '/scorewire.v1.ScoringService/Score';
+export const SCORE_STREAM_PATH = '/scorewire.v1.ScoringService/ScoreStream';
+export const SCORE_BATCH_PATH = '/scorewire.v1.ScoringService/ScoreBatch';
 
 /** The models of bench/models. */
 export type BenchModel = 'boosted-trees' | 'slow-1ms' | 'slow-20ms';
@@ -59,6 +67,22 @@ function scoreRequest(model: string, values: number[]): Uint8Array {
     row: { form: { $case: 'dense', value: { values } } },
     policy: ScorePolicy.SCORE_POLICY_UNSPECIFIED,
     outputNames: [],
+  }).finish();
+}
+
+/** A ScoreBatch request with the model's golden rows, again and again. */
+export function batchRequest(model: BenchModel, rows: number): Uint8Array {
+  const golden = goldenRows(model);
+  const values = Array.from({ length: rows }, (_, index) => (golden[index % golden.length] as GoldenRow).row).flat();
+  return ScoreBatchRequest.encode({
+    model,
+    entityIds: [],
+    rows: { $case: 'matrix', value: { columns: values.length / rows, values } },
+    policy: ScorePolicy.SCORE_POLICY_UNSPECIFIED,
+    shared: new Map(),
+    chunkRows: 0,
+    inOrder: false,
+    topK: 0,
   }).finish();
 }
 

@@ -40,6 +40,7 @@ export interface LoadOptions {
 /** In flight at the closed-loop peak, and over how many connections. */
 export const PEAK_IN_FLIGHT = 64;
 
+const OPEN_CONNECTIONS = 4;
 const DRAIN_SECONDS = 10;
 const SAMPLE_EVERY = 97;
 /** Of one core; more beside a load shows in its latencies. */
@@ -89,7 +90,9 @@ export class Suite {
   /** A flow of Score calls, one row each. */
   flow(model: BenchModel, shape: LoadShape): FlowPlan {
     const { messages } = this.calls(model);
-    return { name: model, path: SCORE_PATH, messages, connections: 1, shape, sampleEvery: SAMPLE_EVERY };
+    // Callers who don't wait for each other may be more at once than a connection carries.
+    const connections = shape.kind === 'open' ? OPEN_CONNECTIONS : 1;
+    return { name: model, path: SCORE_PATH, messages, connections, shape, sampleEvery: SAMPLE_EVERY };
   }
 
   /** Loads a server, and checks the sampled answers unless it is a floor. */
