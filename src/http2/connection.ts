@@ -16,10 +16,11 @@ import {
 } from './frames.ts';
 import type { Field } from './header-decoder.ts';
 import { encodeHeaders } from './header-encoder.ts';
-import { CONNECTION_WINDOW_BYTES, type ConnectionLimits, STREAM_WINDOW_BYTES, settingsOf } from './limits.ts';
+import { type ConnectionLimits, STREAM_WINDOW_BYTES, settingsOf } from './limits.ts';
 import { Patience } from './patience.ts';
 import { readPeerSettings, tooLarge } from './peer-settings.ts';
 import { HTTP1_ANSWER } from './preface.ts';
+import { ReceiveWindow } from './receive-window.ts';
 import { RecentResets } from './recent-resets.ts';
 import { areTrailers } from './request-head.ts';
 import { DEFAULT_TABLE_BYTES, Sender } from './sender.ts';
@@ -45,14 +46,14 @@ export class Connection implements StreamOwner {
   readonly #frames: FrameSequence;
   readonly #blocks: BlockReader;
   readonly #streams: StreamTable<ServerStream>;
-  readonly #patience = new Patience(now);
+  readonly #patience = new Patience();
 
   #open = true;
   #settled = false;
   #lastStreamId = 0;
   /** Set while the connection drains: streams above it are refused. */
   #lastTakenId = MAX_WINDOW_BYTES;
-  #receivedBytes = 0;
+  readonly #window = new ReceiveWindow();
   readonly #resets = new RecentResets();
   readonly #settings: Buffer;
 
@@ -68,7 +69,7 @@ export class Connection implements StreamOwner {
     socket.setNoDelay(true);
     socket.on('data', this.#onChunk);
     socket.on('drain', this.#onDrain);
-    socket.on('error', ignore);
+    socket.on('error', () => {});
     socket.on('close', this.#onLost);
   }
 
@@ -226,14 +227,8 @@ export class Connection implements StreamOwner {
 
   #onData(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     const frameBytes = to - from;
-    this.#receivedBytes += frameBytes;
-    if (this.#receivedBytes > CONNECTION_WINDOW_BYTES) {
-      throw new ConnectionError(ErrorCode.flowControlError, 'more DATA than the connection has room for');
-    }
-    if (this.#receivedBytes >= CONNECTION_WINDOW_BYTES / 2) {
-      this.sender.windowUpdate(0, this.#receivedBytes);
-      this.#receivedBytes = 0;
-    }
+    const room = this.#window.take(frameBytes);
+    if (room > 0) this.sender.windowUpdate(0, room);
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.remoteEnded) {
       this.#onUnexpected(id, stream);
@@ -269,8 +264,12 @@ export class Connection implements StreamOwner {
     stream.listener?.onEnd();
   }
 
-  /** A stream of the client's that breaks the rules. */
+  /**
+   * A stream of the client's that breaks the rules. To have streams reset by us is as cheap for it as to reset them
+   * (CVE-2025-8671), and costs the same.
+   */
   #break(stream: ServerStream, code: number): void {
+    this.#patience.take();
     this.resetStream(stream, code);
     stream.listener?.onAbort();
   }
@@ -278,9 +277,12 @@ export class Connection implements StreamOwner {
   /** A frame on a stream that is closed, or closed for frames from the client. */
   #onUnexpected(id: number, stream: ServerStream | undefined): void {
     this.#checkBegun(id);
+    if (stream !== undefined) {
+      this.#break(stream, ErrorCode.streamClosed);
+      return;
+    }
     this.#patience.take();
-    if (stream !== undefined) this.#break(stream, ErrorCode.streamClosed);
-    else if (!this.#resets.has(id)) this.sender.reset(id, ErrorCode.streamClosed);
+    if (!this.#resets.has(id)) this.sender.reset(id, ErrorCode.streamClosed);
   }
 
   #checkBegun(id: number): void {
@@ -369,7 +371,7 @@ export class Connection implements StreamOwner {
     if (!this.#settled) this.#settle();
     if (headerTableBytes !== undefined) this.sender.setPeerTableBytes(headerTableBytes);
     this.sender.outbox.add(SETTINGS_ACK);
-    this.sender.pumpWaiting();
+    if (streamWindowBytes !== undefined) for (const stream of this.#streams.all()) this.sender.pumpOne(stream);
   }
 
   /** Not before the client has spoken: to one of HTTP/1 our SETTINGS would be noise. */
@@ -413,7 +415,3 @@ export class Connection implements StreamOwner {
     else this.#break(stream, code);
   }
 }
-
-const now = (): number => performance.now();
-
-function ignore(): void {}
