@@ -3,6 +3,7 @@
 // is written in place into a buffer that goes round, and what requests have in common is decoded once.
 import type { Socket } from 'node:net';
 import { BlockReader } from './block-reader.ts';
+import { endSocket } from './ending.ts';
 import { ConnectionError, ErrorCode, expectBytes, protocolError } from './error-codes.ts';
 import { FrameSequence } from './frame-sequence.ts';
 import {
@@ -40,6 +41,8 @@ export class Connection implements StreamOwner {
   readonly sender: Sender;
   /** When the connection began or its last stream ended, `performance.now()` milliseconds. */
   idleSinceMs = performance.now();
+  /** When the client was told to go, on the same clock; Infinity: it wasn't yet. */
+  toldMs = Number.POSITIVE_INFINITY;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #maxStreams: number;
@@ -91,6 +94,8 @@ export class Connection implements StreamOwner {
       this.destroy();
       return;
     }
+    if (this.toldMs !== Number.POSITIVE_INFINITY) return;
+    this.toldMs = performance.now();
     if (!this.#open || this.#lastTakenId !== MAX_WINDOW_BYTES) return;
     this.sender.outbox.add(goAwayFrame(MAX_WINDOW_BYTES, ErrorCode.noError));
     this.sender.outbox.add(encodeFrame(FrameType.ping, 0, 0, DRAIN_PING));
@@ -133,19 +138,18 @@ export class Connection implements StreamOwner {
   }
 
   /** What is written still goes out. */
-  #end(): void {
+  #end(hurry = false): void {
     if (!this.#open) return;
     this.#open = false;
     this.sender.outbox.flush();
-    this.#socket.end();
-    this.#socket.destroySoon();
+    endSocket(this.#socket, hurry);
   }
 
   /** The connection breaks the rules: it ends, and what is under way with it. */
   #fail(code: number, reason: string): void {
     if (!this.#open) return;
     this.sender.outbox.add(goAwayFrame(this.#lastStreamId, code, reason));
-    this.#end();
+    this.#end(true);
     for (const stream of this.#streams.all()) this.#abort(stream);
   }
 
@@ -175,13 +179,12 @@ export class Connection implements StreamOwner {
       this.#fail(error.code, error.message);
     }
     // Whoever doesn't take our answers is not asked for more questions.
-    if (this.sender.outbox.congested) this.#socket.pause();
+    if (this.#open && this.sender.outbox.congested) this.#socket.pause();
   };
 
   #refuseHttp1(): void {
-    this.#open = false;
-    this.#socket.end(HTTP1_ANSWER);
-    this.#socket.destroySoon();
+    this.#socket.write(HTTP1_ANSWER);
+    this.#end(true);
   }
 
   readonly #onFrame = (type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void => {
