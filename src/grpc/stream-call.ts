@@ -51,9 +51,12 @@ export class StreamCall implements StreamListener {
   readonly #rest = new MessageBuffer();
   #paused = false;
   #unpacking = false;
+  /** A message that was compressed, and is to be handed on next. */
+  #unpacked: Buffer | undefined;
   /** Messages are being handed on: whoever resumes in between finds it under way. */
   #reading = false;
-  #remoteEnded = false;
+  /** The caller has sent all, which the handler has yet to hear. */
+  #endDue = false;
   #answered = false;
   #ended = false;
 
@@ -121,7 +124,7 @@ export class StreamCall implements StreamListener {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#stream.resume();
+    if (!this.#unpacking) this.#stream.resume();
     this.#readOn();
   }
 
@@ -130,6 +133,7 @@ export class StreamCall implements StreamListener {
     this.#ended = true;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#rest.clear();
+    this.#unpacked = undefined;
     return true;
   }
 
@@ -153,7 +157,7 @@ export class StreamCall implements StreamListener {
   }
 
   onEnd(): void {
-    this.#remoteEnded = true;
+    this.#endDue = true;
     this.#readOn();
   }
 
@@ -168,6 +172,14 @@ export class StreamCall implements StreamListener {
   /** Goes on with what is there: after more came, or after a stop. */
   #readOn(): void {
     if (this.#ended || this.#paused || this.#unpacking || this.#reading) return;
+    if (this.#unpacked !== undefined) {
+      const message = this.#unpacked;
+      this.#unpacked = undefined;
+      this.#reading = true;
+      this.#handler?.onMessage(message);
+      this.#reading = false;
+      if (this.#ended || this.#paused) return;
+    }
     if (this.#rest.size > 0) {
       const { bytes } = this.#rest;
       const read = this.#readMessages(bytes, 0, bytes.length);
@@ -175,7 +187,8 @@ export class StreamCall implements StreamListener {
       if (read > 0) this.#rest.drop(read);
       if (this.#paused || this.#unpacking) return;
     }
-    if (!this.#remoteEnded) return;
+    if (!this.#endDue) return;
+    this.#endDue = false;
     if (this.#rest.size > 0) this.abort(CUT_SHORT);
     else this.#handler?.onEnd();
   }
@@ -201,9 +214,10 @@ export class StreamCall implements StreamListener {
     return at;
   }
 
-  /** The messages behind it wait. */
+  /** The messages behind it wait, and the caller is not to send ever more of them. */
   #unpack(message: Buffer): void {
     this.#unpacking = true;
+    this.#stream.pause();
     unpack(this.#head, message, this.#maxMessageBytes, (unpacked, refused) => {
       this.#unpacking = false;
       if (this.#ended) return;
@@ -211,7 +225,8 @@ export class StreamCall implements StreamListener {
         this.abort(refused);
         return;
       }
-      this.#handler?.onMessage(unpacked);
+      if (!this.#paused) this.#stream.resume();
+      this.#unpacked = unpacked;
       this.#readOn();
     });
   }
