@@ -34,6 +34,7 @@ export class RawPeer {
   /** Whether the server has ended or cut the connection. */
   closed = false;
   readonly #decoder = new HeaderDecoder(1 << 20);
+  #block = Buffer.alloc(0);
   readonly #streams = new Map<number, SeenStream>();
 
   private constructor(socket: net.Socket) {
@@ -128,15 +129,21 @@ export class RawPeer {
       const stream = this.stream(id);
       stream.body = Buffer.concat([stream.body, payload]);
     }
-    if (type === FrameType.headers) {
-      const fields = this.#decoder.decode(payload, 0, payload.length) ?? [];
-      const found = Object.fromEntries(fields.map(({ name, value }) => [name, value]));
-      if (found[':status'] === undefined) this.stream(id).trailers = found;
-      else this.stream(id).headers = found;
+    if (type === FrameType.headers || type === FrameType.continuation) {
+      this.#block = Buffer.concat([this.#block, payload]);
+      if ((flags & FrameFlag.endHeaders) !== 0) this.#takeBlock(id);
     }
     if ((type === FrameType.data || type === FrameType.headers) && (flags & FrameFlag.endStream) !== 0) {
       this.stream(id).ended = true;
     }
+  }
+
+  #takeBlock(id: number): void {
+    const fields = this.#decoder.decode(this.#block, 0, this.#block.length) ?? [];
+    this.#block = Buffer.alloc(0);
+    const found = Object.fromEntries(fields.map(({ name, value }) => [name, value]));
+    if (found[':status'] === undefined) this.stream(id).trailers = found;
+    else this.stream(id).headers = found;
   }
 }
 
