@@ -154,6 +154,8 @@ export class Connection implements StreamOwner {
   }
 
   #abort(stream: ServerStream): void {
+    // Another listener may just have ended it.
+    if (stream.closed) return;
     this.#close(stream);
     stream.listener?.onAbort();
   }
@@ -173,7 +175,10 @@ export class Connection implements StreamOwner {
   readonly #onChunk = (chunk: Buffer): void => {
     if (!this.#open) return;
     try {
-      if (this.#frames.read(chunk) === 'http1') this.#refuseHttp1();
+      if (this.#frames.read(chunk) === 'http1') {
+        this.#socket.write(HTTP1_ANSWER);
+        this.#end(true);
+      }
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.#fail(error.code, error.message);
@@ -181,11 +186,6 @@ export class Connection implements StreamOwner {
     // Whoever doesn't take our answers is not asked for more questions.
     if (this.#open && this.sender.outbox.congested) this.#socket.pause();
   };
-
-  #refuseHttp1(): void {
-    this.#socket.write(HTTP1_ANSWER);
-    this.#end(true);
-  }
 
   readonly #onFrame = (type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void => {
     if (!this.#open) return;

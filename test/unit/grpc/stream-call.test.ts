@@ -3,7 +3,7 @@ import http2 from 'node:http2';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { GrpcServer } from '../../../src/grpc/grpc-server.ts';
-import { oneMessage, type StreamCall, type StreamHandler } from '../../../src/grpc/stream-call.ts';
+import type { StreamCall, StreamHandler } from '../../../src/grpc/stream-call.ts';
 import { FrameType } from '../../../src/http2/frames.ts';
 import { encodeHeaders } from '../../../src/http2/header-encoder.ts';
 import { STREAM_WINDOW_BYTES } from '../../../src/http2/limits.ts';
@@ -416,46 +416,5 @@ describe('ends:', () => {
     const { stream, outcome } = start({ 'content-type': type });
     stream.end();
     expect((await outcome).status).toBe(0);
-  });
-});
-
-describe('for one message', () => {
-  const asked: string[] = [];
-  const one = new GrpcServer(limits as never);
-  one.addStreams([
-    {
-      path: PATH,
-      open: (opened) =>
-        oneMessage(
-          opened,
-          (message) => message.toString(),
-          (text) => {
-            asked.push(text);
-            opened.end();
-          },
-          { onDrain() {}, onAbort: () => asked.push('(abort)') },
-        ),
-    },
-  ]);
-  let onePort: number;
-  beforeAll(async () => {
-    onePort = await one.listen('127.0.0.1', 0, {} as never);
-  });
-  afterAll(() => one.destroy());
-  beforeEach(() => {
-    asked.length = 0;
-    client.destroy();
-    client = http2.connect(`http://127.0.0.1:${onePort}`);
-  });
-
-  test.each([
-    ['one', [frame('1')], 0, ['1']],
-    ['none', [], 12, ['(abort)']],
-    ['two', [frame('1'), frame('2')], 12, ['(abort)']],
-  ])('%s', async (_, frames, status, expected) => {
-    const { stream, outcome } = start();
-    stream.end(Buffer.concat(frames));
-    expect((await outcome).status).toBe(status);
-    expect(asked).toEqual(expected);
   });
 });
