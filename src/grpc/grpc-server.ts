@@ -14,6 +14,8 @@ import { MessageBudget, StreamCall, type StreamMethod } from './stream-call.ts';
 import { UnaryCall, type UnaryMethod } from './unary-call.ts';
 
 const MAX_HEADER_LIST_BYTES = 64 * 1024;
+/** gRPC-Web, which is framed otherwise, is not among them. */
+const GRPC = /^application\/grpc(?:[+;]|$)/;
 const NOT_GRPC = encodeHeaders([[':status', '415']]);
 const NOT_POST = encodeHeaders([
   [':status', '405'],
@@ -98,7 +100,7 @@ export class GrpcServer {
       stream.headers(NOT_POST, true);
       return;
     }
-    if (head.get('content-type')?.startsWith('application/grpc') !== true) {
+    if (!GRPC.test(head.get('content-type') ?? '')) {
       stream.headers(NOT_GRPC, true);
       return;
     }

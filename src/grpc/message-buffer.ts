@@ -50,7 +50,11 @@ export class MessageBuffer {
     const needed = size + end - start;
     // The prefix is mostly whole in the first piece, and then says what room there must be.
     const said = this.length ?? (size === 0 && end - start >= PREFIX_BYTES ? bytes.readUInt32BE(start + 1) : 0);
-    const room = Math.max(needed, Math.min(PREFIX_BYTES + said, Math.max(FIRST_BYTES, 2 * needed)));
+    const first = PREFIX_BYTES + said;
+    // Where there is more than the first message, twice the room: else every further piece would move all of it.
+    let room = needed;
+    if (needed <= first) room = Math.min(first, Math.max(FIRST_BYTES, 2 * needed));
+    else if (size > 0) room = 2 * needed;
     const larger = Buffer.allocUnsafe(room);
     this.#bytes.copy(larger, 0, this.#start, this.#end);
     this.#bytes = larger;

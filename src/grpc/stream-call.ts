@@ -86,9 +86,12 @@ export class StreamCall implements StreamListener {
   readonly #rest = new MessageBuffer();
   #paused = false;
   #unpacking = false;
+  /** A message that was compressed, and is to be handed on next. */
+  #unpacked: Buffer | undefined;
   /** Messages are being handed on: whoever resumes in between finds it under way. */
   #reading = false;
-  #remoteEnded = false;
+  /** The caller has sent all, which the handler has yet to hear. */
+  #endDue = false;
   #answered = false;
   #ended = false;
 
@@ -180,6 +183,7 @@ export class StreamCall implements StreamListener {
     this.#rest.clear();
     this.#budget.giveBack(this.#heldBytes);
     this.#heldBytes = 0;
+    this.#unpacked = undefined;
     return true;
   }
 
@@ -197,7 +201,7 @@ export class StreamCall implements StreamListener {
       at = this.#readMessages(bytes, start, end, false);
       if (this.#ended) return;
       if (at < end) this.#rest.add(bytes, at, end);
-      if (!this.#paused) this.#stream.resume();
+      if (!this.#paused && !this.#unpacking) this.#stream.resume();
     } else {
       this.#rest.add(bytes, start, end);
       this.#readOn();
@@ -205,7 +209,7 @@ export class StreamCall implements StreamListener {
   }
 
   onEnd(): void {
-    this.#remoteEnded = true;
+    this.#endDue = true;
     this.#readOn();
   }
 
@@ -220,6 +224,14 @@ export class StreamCall implements StreamListener {
   /** Goes on with what is there: after more came, or after a stop. */
   #readOn(): void {
     if (this.#ended || this.#paused || this.#unpacking || this.#reading) return;
+    if (this.#unpacked !== undefined) {
+      const message = this.#unpacked;
+      this.#unpacked = undefined;
+      this.#reading = true;
+      this.#handler?.onMessage(message);
+      this.#reading = false;
+      if (this.#ended || this.#paused) return;
+    }
     if (this.#rest.size > 0) {
       const { bytes } = this.#rest;
       const read = this.#readMessages(bytes, 0, bytes.length, true);
@@ -229,7 +241,8 @@ export class StreamCall implements StreamListener {
     }
     // Not before what is there is taken: the caller would fill the room again, and again, behind messages that wait.
     this.#stream.resume();
-    if (!this.#remoteEnded) return;
+    if (!this.#endDue) return;
+    this.#endDue = false;
     if (this.#rest.size > 0) this.abort(CUT_SHORT);
     else this.#handler?.onEnd();
   }
@@ -272,9 +285,10 @@ export class StreamCall implements StreamListener {
     return false;
   }
 
-  /** The messages behind it wait. */
+  /** The messages behind it wait, and the caller is not to send ever more of them. */
   #unpack(message: Buffer): void {
     this.#unpacking = true;
+    this.#stream.pause();
     unpack(this.#head, message, this.#maxMessageBytes, (unpacked, refused) => {
       this.#unpacking = false;
       if (this.#ended) return;
@@ -282,7 +296,8 @@ export class StreamCall implements StreamListener {
         this.abort(refused);
         return;
       }
-      this.#handler?.onMessage(unpacked);
+      if (!this.#paused && !this.#unpacking) this.#stream.resume();
+      this.#unpacked = unpacked;
       this.#readOn();
     });
   }

@@ -3,6 +3,7 @@
 // is written in place into a buffer that goes round, and what requests have in common is decoded once.
 import type { Socket } from 'node:net';
 import { BlockReader } from './block-reader.ts';
+import { endSocket } from './ending.ts';
 import { ConnectionError, ErrorCode, expectBytes, protocolError } from './error-codes.ts';
 import { FrameSequence } from './frame-sequence.ts';
 import {
@@ -16,10 +17,11 @@ import {
 } from './frames.ts';
 import type { Field } from './header-decoder.ts';
 import { encodeHeaders } from './header-encoder.ts';
-import { CONNECTION_WINDOW_BYTES, type ConnectionLimits, STREAM_WINDOW_BYTES, settingsOf } from './limits.ts';
+import { type ConnectionLimits, STREAM_WINDOW_BYTES, settingsOf } from './limits.ts';
 import { Patience } from './patience.ts';
 import { readPeerSettings, tooLarge } from './peer-settings.ts';
 import { HTTP1_ANSWER } from './preface.ts';
+import { ReceiveWindow } from './receive-window.ts';
 import { RecentResets } from './recent-resets.ts';
 import { areTrailers } from './request-head.ts';
 import { DEFAULT_TABLE_BYTES, Sender } from './sender.ts';
@@ -39,20 +41,22 @@ export class Connection implements StreamOwner {
   readonly sender: Sender;
   /** When the connection began or its last stream ended, `performance.now()` milliseconds. */
   idleSinceMs = performance.now();
+  /** When the client was told to go, on the same clock; Infinity: it wasn't yet. */
+  toldMs = Number.POSITIVE_INFINITY;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #maxStreams: number;
   readonly #frames: FrameSequence;
   readonly #blocks: BlockReader;
   readonly #streams: StreamTable<ServerStream>;
-  readonly #patience = new Patience(now);
+  readonly #patience = new Patience();
 
   #open = true;
   #settled = false;
   #lastStreamId = 0;
   /** Set while the connection drains: streams above it are refused. */
   #lastTakenId = MAX_WINDOW_BYTES;
-  #receivedBytes = 0;
+  readonly #window = new ReceiveWindow();
   readonly #resets = new RecentResets();
   readonly #settings: Buffer;
 
@@ -68,7 +72,7 @@ export class Connection implements StreamOwner {
     socket.setNoDelay(true);
     socket.on('data', this.#onChunk);
     socket.on('drain', this.#onDrain);
-    socket.on('error', ignore);
+    socket.on('error', () => {});
     socket.on('close', this.#onLost);
   }
 
@@ -90,6 +94,8 @@ export class Connection implements StreamOwner {
       this.destroy();
       return;
     }
+    if (this.toldMs !== Number.POSITIVE_INFINITY) return;
+    this.toldMs = performance.now();
     if (!this.#open || this.#lastTakenId !== MAX_WINDOW_BYTES) return;
     this.sender.outbox.add(goAwayFrame(MAX_WINDOW_BYTES, ErrorCode.noError));
     this.sender.outbox.add(encodeFrame(FrameType.ping, 0, 0, DRAIN_PING));
@@ -132,23 +138,24 @@ export class Connection implements StreamOwner {
   }
 
   /** What is written still goes out. */
-  #end(): void {
+  #end(hurry = false): void {
     if (!this.#open) return;
     this.#open = false;
     this.sender.outbox.flush();
-    this.#socket.end();
-    this.#socket.destroySoon();
+    endSocket(this.#socket, hurry);
   }
 
   /** The connection breaks the rules: it ends, and what is under way with it. */
   #fail(code: number, reason: string): void {
     if (!this.#open) return;
     this.sender.outbox.add(goAwayFrame(this.#lastStreamId, code, reason));
-    this.#end();
+    this.#end(true);
     for (const stream of this.#streams.all()) this.#abort(stream);
   }
 
   #abort(stream: ServerStream): void {
+    // Another listener may just have ended it.
+    if (stream.closed) return;
     this.#close(stream);
     stream.listener?.onAbort();
   }
@@ -168,20 +175,17 @@ export class Connection implements StreamOwner {
   readonly #onChunk = (chunk: Buffer): void => {
     if (!this.#open) return;
     try {
-      if (this.#frames.read(chunk) === 'http1') this.#refuseHttp1();
+      if (this.#frames.read(chunk) === 'http1') {
+        this.#socket.write(HTTP1_ANSWER);
+        this.#end(true);
+      }
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.#fail(error.code, error.message);
     }
     // Whoever doesn't take our answers is not asked for more questions.
-    if (this.sender.outbox.congested) this.#socket.pause();
+    if (this.#open && this.sender.outbox.congested) this.#socket.pause();
   };
-
-  #refuseHttp1(): void {
-    this.#open = false;
-    this.#socket.end(HTTP1_ANSWER);
-    this.#socket.destroySoon();
-  }
 
   readonly #onFrame = (type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void => {
     if (!this.#open) return;
@@ -226,14 +230,8 @@ export class Connection implements StreamOwner {
 
   #onData(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     const frameBytes = to - from;
-    this.#receivedBytes += frameBytes;
-    if (this.#receivedBytes > CONNECTION_WINDOW_BYTES) {
-      throw new ConnectionError(ErrorCode.flowControlError, 'more DATA than the connection has room for');
-    }
-    if (this.#receivedBytes >= CONNECTION_WINDOW_BYTES / 2) {
-      this.sender.windowUpdate(0, this.#receivedBytes);
-      this.#receivedBytes = 0;
-    }
+    const room = this.#window.take(frameBytes);
+    if (room > 0) this.sender.windowUpdate(0, room);
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.remoteEnded) {
       this.#onUnexpected(id, stream);
@@ -269,8 +267,12 @@ export class Connection implements StreamOwner {
     stream.listener?.onEnd();
   }
 
-  /** A stream of the client's that breaks the rules. */
+  /**
+   * A stream of the client's that breaks the rules. To have streams reset by us is as cheap for it as to reset them
+   * (CVE-2025-8671), and costs the same.
+   */
   #break(stream: ServerStream, code: number): void {
+    this.#patience.take();
     this.resetStream(stream, code);
     stream.listener?.onAbort();
   }
@@ -278,9 +280,12 @@ export class Connection implements StreamOwner {
   /** A frame on a stream that is closed, or closed for frames from the client. */
   #onUnexpected(id: number, stream: ServerStream | undefined): void {
     this.#checkBegun(id);
+    if (stream !== undefined) {
+      this.#break(stream, ErrorCode.streamClosed);
+      return;
+    }
     this.#patience.take();
-    if (stream !== undefined) this.#break(stream, ErrorCode.streamClosed);
-    else if (!this.#resets.has(id)) this.sender.reset(id, ErrorCode.streamClosed);
+    if (!this.#resets.has(id)) this.sender.reset(id, ErrorCode.streamClosed);
   }
 
   #checkBegun(id: number): void {
@@ -369,7 +374,7 @@ export class Connection implements StreamOwner {
     if (!this.#settled) this.#settle();
     if (headerTableBytes !== undefined) this.sender.setPeerTableBytes(headerTableBytes);
     this.sender.outbox.add(SETTINGS_ACK);
-    this.sender.pumpWaiting();
+    if (streamWindowBytes !== undefined) for (const stream of this.#streams.all()) this.sender.pumpOne(stream);
   }
 
   /** Not before the client has spoken: to one of HTTP/1 our SETTINGS would be noise. */
@@ -413,7 +418,3 @@ export class Connection implements StreamOwner {
     else this.#break(stream, code);
   }
 }
-
-const now = (): number => performance.now();
-
-function ignore(): void {}

@@ -24,7 +24,7 @@ const PSEUDO_KINDS: Readonly<Record<string, number>> = {
 };
 const CONNECTION_SPECIFIC = new Set(['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade']);
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-const FORBIDDEN_IN_VALUES = /[\0\r\n]/;
+const FORBIDDEN_IN_VALUES = /[\0\r\n]|^[ \t]|[ \t]$/;
 const DIGITS = /^\d{1,15}$/;
 
 /** One header field; it may be in many requests. */

@@ -21,8 +21,12 @@ export class Http2Server {
   readonly #options: Http2ServerOptions;
   readonly #onRequest: (stream: ServerStream) => void;
   readonly #connections = new Set<Connection>();
+  /** Those of TLS clients that have yet to say who they are among them. */
+  readonly #sockets = new Set<Socket>();
+  #draining = false;
   #server: Server | undefined;
   #sweep: NodeJS.Timeout | undefined;
+  #closed: Promise<void> | undefined;
   #whenClosed: (() => void) | undefined;
 
   constructor(options: Http2ServerOptions, onRequest: (stream: ServerStream) => void) {
@@ -37,6 +41,7 @@ export class Http2Server {
         ? createServer(this.#onConnection)
         : createTlsServer({ ...tls, ALPNProtocols: ['h2'], handshakeTimeout: HANDSHAKE_MS }, this.#onConnection);
     this.#server = server;
+    server.on('connection', this.#onSocket);
     // A client whose handshake fails has been told so by TLS.
     server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
     return new Promise((resolve, reject) => {
@@ -55,22 +60,35 @@ export class Http2Server {
 
   /** Takes no more connections, and tells those that are there to go; resolves when the last has ended. */
   async drain(): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
+    this.#closed ??= new Promise((resolve) => {
       this.#whenClosed = resolve;
     });
+    this.#draining = true;
     this.#server?.close();
     for (const connection of this.#connections) connection.drain();
-    if (this.#connections.size > 0) await closed;
+    if (this.#connections.size > 0) await this.#closed;
   }
 
   /** Ends everything at once. */
   destroy(): void {
     clearInterval(this.#sweep);
+    this.#draining = true;
     this.#server?.close();
     for (const connection of this.#connections) connection.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
+  readonly #onSocket = (socket: Socket): void => {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+  };
+
   readonly #onConnection = (socket: Socket): void => {
+    // Its TLS handshake was under way when the port closed.
+    if (this.#draining) {
+      socket.destroy();
+      return;
+    }
     socket.setKeepAlive(true, KEEPALIVE_MS);
     this.#connections.add(
       new Connection(socket, this.#options, { onRequest: this.#onRequest, onClosed: this.#onClosed }),
@@ -86,10 +104,11 @@ export class Http2Server {
     const now = performance.now();
     for (const connection of this.#connections) {
       if (connection.openStreams > 0) continue;
-      const idleMs = now - connection.idleSinceMs;
       const limitMs = connection.settled ? this.#options.maxIdleMs : HANDSHAKE_MS;
-      if (idleMs > limitMs + GRACE_MS) connection.destroy();
-      else if (idleMs > limitMs) connection.drain();
+      if (now - connection.idleSinceMs <= limitMs) continue;
+      // Never without a word: the client may be about to send.
+      if (now - connection.toldMs > GRACE_MS) connection.destroy();
+      else connection.drain();
     }
   }
 }

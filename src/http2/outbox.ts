@@ -6,6 +6,8 @@ const BUFFER_BYTES = 16 * 1024;
 const MAX_FREE = 64;
 /** Bytes that the socket may hold back before nothing more is asked of it. */
 const CONGESTED_BYTES = 256 * 1024;
+/** Buffers that the socket may hold before the next is filled to its end: each is held whole, however little is in it. */
+const MOST_LENT_EARLY = 4;
 
 const free: Buffer[] = [];
 
@@ -32,7 +34,7 @@ export class Outbox {
     return this.#socket.writableLength > CONGESTED_BYTES;
   }
 
-  /** Room for so many bytes; returns where in `buffer`. They go out at the end of the turn, or with `flush`. */
+  /** Room for so many bytes; returns where in `buffer`. They go out at the end of the turn, or once the socket takes them. */
   reserve(bytes: number): number {
     if (this.#buffer === undefined || this.#used + bytes > this.#buffer.length) {
       this.flush();
@@ -54,6 +56,7 @@ export class Outbox {
     this.buffer.set(bytes, at);
   }
 
+  /** Hands on what there is at once. */
   flush(): void {
     if (this.#used === 0) return;
     const full = this.buffer;
@@ -68,12 +71,18 @@ export class Outbox {
   readonly #onWritten = (): void => {
     const buffer = this.#lent.shift() as Buffer;
     if (buffer.length === BUFFER_BYTES && free.length < MAX_FREE) free.push(buffer);
+    if (!this.#scheduled) this.#flushWhole();
   };
 
   /** For `flushScheduled`. */
   turnEnded(): void {
     this.#scheduled = false;
-    this.flush();
+    this.#flushWhole();
+  }
+
+  /** Unless there are many with the socket: then this one waits for one of them to come back, or to be full. */
+  #flushWhole(): void {
+    if (this.#lent.length < MOST_LENT_EARLY) this.flush();
   }
 }
 

@@ -14,7 +14,7 @@ export class Patience {
   #left = MOST;
   #countedMs: number;
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs = (): number => performance.now()) {
     this.#nowMs = nowMs;
     this.#countedMs = nowMs();
   }

@@ -3,7 +3,7 @@ import { ConnectionError, ErrorCode, protocolError } from './error-codes.ts';
 import { LARGEST_MAX_FRAME_BYTES, MAX_FRAME_BYTES, MAX_WINDOW_BYTES, SettingId } from './frames.ts';
 
 export type PeerSettings = {
-  /** Undefined: as it was. */
+  /** The smallest that was said: what didn't fit into that is lost (RFC 7541, 4.2). Undefined: as it was. */
   headerTableBytes: number | undefined;
   streamWindowBytes: number | undefined;
 };
@@ -16,7 +16,7 @@ export function readPeerSettings(bytes: Buffer, start: number, end: number): Pee
     const value = bytes.readUInt32BE(at + 2);
     switch (bytes.readUInt16BE(at)) {
       case SettingId.headerTableSize:
-        settings.headerTableBytes = value;
+        settings.headerTableBytes = Math.min(value, settings.headerTableBytes ?? value);
         break;
       case SettingId.enablePush:
         if (value > 1) throw protocolError(`SETTINGS_ENABLE_PUSH of ${value}`);

@@ -32,7 +32,10 @@ export class Sender implements StreamSender {
   #saysNoTable = false;
   /** The response whose fields are in the peer's table. */
   #inTable: PreparedResponse | undefined;
-  /** Streams that hold back some of their body. */
+  /**
+   * Streams that hold back some of their body for want of room on the connection or in the socket, in turn. Those that wait
+   * for their own window are not among them: nobody is to search through them whenever there is room.
+   */
   readonly #waiting = new Set<ServerStream>();
   readonly #onEnded: (stream: ServerStream) => void;
 
@@ -73,7 +76,8 @@ export class Sender implements StreamSender {
       !this.#saysNoTable &&
       bodyBytes <= MAX_FRAME_BYTES &&
       bodyBytes <= this.#windowBytes &&
-      bodyBytes <= stream.sendWindowBytes;
+      bodyBytes <= stream.sendWindowBytes &&
+      !this.outbox.congested;
     if (!fits) {
       // What comes between must not shift the table, so these stay out of it.
       this.headers(stream, response.headers.literal, false);
@@ -109,7 +113,7 @@ export class Sender implements StreamSender {
     while (stream.pendingBytes > 0) {
       const room = Math.min(this.#windowBytes, stream.sendWindowBytes, MAX_FRAME_BYTES, stream.pendingBytes);
       if (room <= 0 || this.outbox.congested) {
-        this.#waiting.add(stream);
+        if (stream.sendWindowBytes > 0) this.#waiting.add(stream);
         return false;
       }
       this.#data(stream, pending, room);
@@ -154,15 +158,14 @@ export class Sender implements StreamSender {
 
   /** After the stream's own window has grown. */
   pumpOne(stream: ServerStream): void {
-    if (this.#waiting.has(stream) && this.pump(stream) && !stream.closed) stream.listener?.onDrain();
+    if (stream.pendingBytes > 0 && this.pump(stream) && !stream.closed) stream.listener?.onDrain();
   }
 
   /** After there is room again. */
   pumpWaiting(): void {
-    if (this.#waiting.size === 0) return;
-    for (const stream of [...this.#waiting]) {
+    // Whoever is served goes to the end, if it still waits, and that is where there is no more room.
+    for (const stream of this.#waiting) {
       if (this.#windowBytes <= 0 || this.outbox.congested) return;
-      // In turn: who was served goes to the end, if it still waits.
       this.#waiting.delete(stream);
       if (!stream.closed && this.pump(stream) && !stream.closed) stream.listener?.onDrain();
     }
