@@ -78,6 +78,8 @@ describe('where a value comes from', () => {
       dir: 'd',
       count: '3',
       max_message_bytes: '2048',
+      max_batch_message_bytes: '2048',
+      max_batch_bytes: '4096',
       latency_budget_ms: '2.5',
       level: 'warn',
       format: 'json',
