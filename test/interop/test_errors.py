@@ -188,16 +188,9 @@ def test_unimplemented_look_ups_by_entity(scoring):
     assert list(failure.fields) == ["policy"]
 
 
-def test_unimplemented_methods(channel, scoring, models):
+def test_unimplemented_methods(channel, models):
     assert refused(models.LoadModel, model_pb2.LoadModelRequest(model="churn")).code == StatusCode.UNIMPLEMENTED
     assert refused(models.UnloadModel, model_pb2.UnloadModelRequest(model="churn")).code == StatusCode.UNIMPLEMENTED
-    for stream in (
-        scoring.ScoreBatch(scoring_pb2.ScoreBatchRequest(model="churn"), timeout=10),
-        scoring.ScoreStream(iter([scoring_pb2.ScoreStreamRequest()]), timeout=10),
-    ):
-        with pytest.raises(grpc.RpcError) as raised:
-            list(stream)
-        assert failure_of(raised.value).code == StatusCode.UNIMPLEMENTED
     for path in ("/scorewire.v1.ScoringService/Guess", "/nobody.v1.Service/Method", "/x"):
         assert refused(channel.unary_unary(path), b"").code == StatusCode.UNIMPLEMENTED
 
