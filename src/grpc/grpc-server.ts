@@ -10,7 +10,8 @@ import { encodeHeaders } from '../http2/header-encoder.ts';
 import { Http2Server } from '../http2/http2-server.ts';
 import type { ServerStream } from '../http2/stream.ts';
 import { clip, statusOnly } from './call-head.ts';
-import { MessageBudget, StreamCall, type StreamMethod } from './stream-call.ts';
+import { MessageBudget } from './message-budget.ts';
+import { StreamCall, type StreamMethod } from './stream-call.ts';
 import { UnaryCall, type UnaryMethod } from './unary-call.ts';
 
 const MAX_HEADER_LIST_BYTES = 64 * 1024;
@@ -106,7 +107,7 @@ export class GrpcServer {
     }
     const unary = this.#unary.get(head.path);
     if (unary !== undefined) {
-      UnaryCall.serve(stream, head, unary, this.#maxMessageBytes);
+      UnaryCall.serve(stream, head, unary, this.#maxMessageBytes, this.#budget);
       return;
     }
     const streaming = this.#streams.get(head.path);

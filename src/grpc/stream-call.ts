@@ -1,5 +1,4 @@
 // One call with streams of messages, either way, on its HTTP/2 stream.
-import { status as Status } from '@grpc/grpc-js';
 import { writeUint32 } from '../http2/frames.ts';
 import type { RequestHead } from '../http2/request-head.ts';
 import type { ServerStream, StreamListener } from '../http2/stream.ts';
@@ -19,6 +18,7 @@ import {
   unpack,
   wrongTimeout,
 } from './call-head.ts';
+import { LARGE_BYTES, type MessageBudget, NO_ROOM } from './message-budget.ts';
 import { MessageBuffer } from './message-buffer.ts';
 
 /** What a method does in a call; nothing is called any more once the call has ended. */
@@ -44,30 +44,6 @@ export type StreamMethod = {
   keepsMessages?: boolean;
   open: (call: StreamCall) => StreamHandler;
 };
-
-/** Bytes of large messages that the server holds at once, of all calls together. */
-export class MessageBudget {
-  readonly #limit: number;
-  #held = 0;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  /** False: there is no room. */
-  take(bytes: number): boolean {
-    if (this.#held + bytes > this.#limit) return false;
-    this.#held += bytes;
-    return true;
-  }
-
-  giveBack(bytes: number): void {
-    this.#held -= bytes;
-  }
-}
-
-/** From here on a message counts as large. */
-const LARGE_BYTES = 1024 * 1024;
 
 export class StreamCall implements StreamListener {
   /** When the call began, `performance.now()` milliseconds. */
@@ -280,8 +256,7 @@ export class StreamCall implements StreamListener {
       this.#heldBytes = bytes;
       return true;
     }
-    const details = 'the server holds as many large messages as it may; try again later';
-    this.abort({ code: Status.RESOURCE_EXHAUSTED, details });
+    this.abort(NO_ROOM);
     return false;
   }
 

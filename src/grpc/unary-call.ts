@@ -16,6 +16,7 @@ import {
   unpack,
   wrongTimeout,
 } from './call-head.ts';
+import { LARGE_BYTES, type MessageBudget, NO_ROOM } from './message-budget.ts';
 import { MessageBuffer } from './message-buffer.ts';
 
 /** What a method does with a request. */
@@ -41,17 +42,27 @@ export class UnaryCall implements StreamListener {
   readonly #stream: ServerStream;
   readonly #method: UnaryMethod;
   readonly #maxMessageBytes: number;
+  readonly #budget: MessageBudget;
+  /** What the call has of the budget. */
+  #heldBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   /** A request that comes in one piece, as most do: it lies where it was read. */
   #whole: Buffer | undefined;
   #pieces: MessageBuffer | undefined;
   #settled = false;
 
-  private constructor(stream: ServerStream, head: RequestHead, method: UnaryMethod, maxMessageBytes: number) {
+  private constructor(
+    stream: ServerStream,
+    head: RequestHead,
+    method: UnaryMethod,
+    maxMessageBytes: number,
+    budget: MessageBudget,
+  ) {
     this.#head = head;
     this.#stream = stream;
     this.#method = method;
     this.#maxMessageBytes = maxMessageBytes;
+    this.#budget = budget;
     const timeoutMs = timeoutMsOf(head);
     this.deadlineMs = this.startedMs + (timeoutMs >= 0 ? timeoutMs : Number.POSITIVE_INFINITY);
     if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
@@ -59,8 +70,14 @@ export class UnaryCall implements StreamListener {
   }
 
   /** Serves the call that `stream` is. A message above `maxMessageBytes`, unpacked or not, is refused. */
-  static serve(stream: ServerStream, head: RequestHead, method: UnaryMethod, maxMessageBytes: number): void {
-    stream.listener = new UnaryCall(stream, head, method, maxMessageBytes);
+  static serve(
+    stream: ServerStream,
+    head: RequestHead,
+    method: UnaryMethod,
+    maxMessageBytes: number,
+    budget: MessageBudget,
+  ): void {
+    stream.listener = new UnaryCall(stream, head, method, maxMessageBytes, budget);
   }
 
   /** A request header. */
@@ -92,6 +109,7 @@ export class UnaryCall implements StreamListener {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#whole = undefined;
     this.#pieces = undefined;
+    if (this.#heldBytes > 0) this.#giveBack();
     return !this.#stream.closed;
   }
 
@@ -107,6 +125,17 @@ export class UnaryCall implements StreamListener {
     if (length === undefined) return;
     if (length > this.#maxMessageBytes) this.refuse(tooLarge(length, this.#maxMessageBytes));
     else if (size >= 2 * PREFIX_BYTES + length) this.refuse(MORE_MESSAGES);
+    else if (length > LARGE_BYTES && this.#heldBytes === 0) this.#hold(length);
+  }
+
+  #hold(bytes: number): void {
+    if (this.#budget.take(bytes)) this.#heldBytes = bytes;
+    else this.refuse(NO_ROOM);
+  }
+
+  #giveBack(): void {
+    this.#budget.giveBack(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   onEnd(): void {

@@ -16,6 +16,7 @@ let calls = 0;
 beforeAll(async () => {
   server = new GrpcServer({
     maxMessageBytes: LIMIT,
+    maxBatchBytes: 512 * LIMIT,
     maxStreamsPerConnection: 100,
     maxConnectionIdleSeconds: 300,
   } as never);

@@ -18,7 +18,12 @@ const method = {
     onMessage(call, message);
   },
 };
-const limits = { maxMessageBytes: LIMIT, maxStreamsPerConnection: 100, maxConnectionIdleSeconds: 300 };
+const limits = {
+  maxMessageBytes: LIMIT,
+  maxBatchBytes: 512 * LIMIT,
+  maxStreamsPerConnection: 100,
+  maxConnectionIdleSeconds: 300,
+};
 const server = new GrpcServer(limits as never);
 server.addUnary([method]);
 let port: number;
@@ -260,4 +265,37 @@ test.each([undefined, 'application/json'])('content type %s', async (type) => {
   stream.resume();
   const status = await new Promise((resolve) => stream.on('response', (headers) => resolve(headers[':status'])));
   expect(status).toBe(415);
+});
+
+test('of large messages the server holds so many, halves as well, and more when they are gone', async () => {
+  const MIB = 1024 * 1024;
+  const small = new GrpcServer({ ...limits, maxMessageBytes: 4 * MIB, maxBatchBytes: 5 * MIB } as never);
+  small.addUnary([method]);
+  const session = http2.connect(`http://127.0.0.1:${await small.listen('127.0.0.1', 0, {} as never)}`);
+  const message = Buffer.alloc(3 * MIB);
+  const send = () =>
+    session.request({ ':method': 'POST', ':path': PATH, 'content-type': 'application/grpc', te: 'trailers' });
+  const statusOf = (stream: http2.ClientHttp2Stream) =>
+    new Promise<number>((resolve) => {
+      const read = (headers: http2.IncomingHttpHeaders) => {
+        if (headers['grpc-status'] !== undefined) resolve(Number(headers['grpc-status']));
+      };
+      stream.on('response', read);
+      stream.on('trailers', read);
+      stream.on('error', () => {});
+      stream.resume();
+    });
+  const half = send();
+  half.on('error', () => {});
+  // Taken once the server gives more room than there is at first.
+  await new Promise((resolve) => half.write(frame(message).subarray(0, MIB), resolve));
+  const refused = send();
+  refused.end(frame(message));
+  expect(await statusOf(refused)).toBe(8);
+  half.close(http2.constants.NGHTTP2_CANCEL);
+  const taken = send();
+  taken.end(frame(message));
+  expect(await statusOf(taken)).toBe(0);
+  session.destroy();
+  small.destroy();
 });
