@@ -34,14 +34,14 @@ interface Options {
 const options = new Command('bench:gate')
   .description('Compares the CPU of a call with that of the echo, and with what bench/gate.json says of it.')
   .option('--planted <share>', 'make our server slower by so much of its own cost: the gate has to see it', '0')
-  .option('--pairs <n>', 'loads of each server', Number, 22)
+  .option('--pairs <n>', 'loads of each server', Number, 16)
   .option('--json <file>', 'write what was measured')
   .option('--update', 'write the measured ratio to bench/gate.json')
   .parse()
   .opts<Options>();
 
-const SECONDS = 0.8;
-const WARM_UP_SECONDS = 6;
+const SECONDS = 0.6;
+const WARM_UP_SECONDS = 4;
 
 const suite = new Suite({ seconds: SECONDS, warmUpSeconds: 0.1, repetitions: 1 });
 const baseline = JSON.parse(readFileSync(BASELINE, 'utf8')) as Baseline;
