@@ -1,10 +1,10 @@
 // Work in bulk: blocks of rows that fill what calls of single rows leave. It never makes one of those wait for more than the
 // blocks that a worker already has, a millisecond or two of work.
-import { ScorewireError } from '../errors.ts';
+import type { ScorewireError } from '../errors.ts';
 import { type TensorData, view } from '../tensor.ts';
 import type { NamedTensor, RunReply } from '../workers/messages.ts';
 import { RunFailed } from '../workers/worker.ts';
-import type { BatchRunner, ScheduledModel, SchedulerObserver } from './scheduling.ts';
+import { type BatchRunner, rowError, type ScheduledModel, type SchedulerObserver } from './scheduling.ts';
 
 /** Rows that are run together. The lane calls `done` or `failed` for each of its rows once, in parts or as a whole. */
 export interface BulkBlock {
@@ -109,7 +109,7 @@ export class BulkLane {
         await this.#run(worker, model, block, from + half, rows - half);
         return;
       }
-      block.failed(from, rows, error instanceof ScorewireError ? error : runFailed(model, error));
+      block.failed(from, rows, rowError(model, error));
       return;
     }
     this.#observer.batchDone(model, rows, reply.runUs);
@@ -150,11 +150,4 @@ function inputsOf(model: ScheduledModel, block: BulkBlock, from: number, rows: n
 /** What is sent to a worker is sent with the whole buffer that it lies in. */
 function copyOf(data: TensorData): TensorData {
   return Array.isArray(data) ? data : data.slice();
-}
-
-function runFailed(model: ScheduledModel, cause: unknown): ScorewireError {
-  return new ScorewireError('internal', 'RUN_FAILED', `${model.name}: the model could not run this row`, {
-    metadata: { model: model.name },
-    cause,
-  });
 }

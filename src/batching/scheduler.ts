@@ -9,7 +9,7 @@ import { Few } from './few.ts';
 import { joinRows } from './join-rows.ts';
 import { answerDead, isDead, type QueuedRow } from './queued-row.ts';
 import { RowQueue } from './row-queue.ts';
-import type { BatchRunner, ScheduledModel, SchedulerObserver } from './scheduling.ts';
+import { type BatchRunner, rowError, type ScheduledModel, type SchedulerObserver } from './scheduling.ts';
 
 /** Milliseconds that a refused caller is told to stay away, at least and at most. */
 const RETRY_LEAST_MS = 5;
@@ -360,13 +360,7 @@ export class Scheduler {
       }
       return;
     }
-    const answer =
-      error instanceof ScorewireError
-        ? error
-        : new ScorewireError('internal', 'RUN_FAILED', `${model.name}: the model could not run this row`, {
-            metadata: { model: model.name },
-            cause: error,
-          });
+    const answer = rowError(model, error);
     for (const row of rows) row.fail(answer);
   }
 }

@@ -1,4 +1,5 @@
 // What the scheduler, and what it puts work into lanes for, need of others.
+import { ScorewireError } from '../errors.ts';
 import type { RunReply, RunRequest } from '../workers/messages.ts';
 import type { CostCurve } from './cost-curve.ts';
 import type { BatchShape } from './join-rows.ts';
@@ -27,4 +28,13 @@ export interface SchedulerObserver {
   batchDone(model: ScheduledModel, rows: number, runUs: number): void;
   batchFailed(model: ScheduledModel, rows: number, error: unknown): void;
   shed(model: ScheduledModel, reason: string): void;
+}
+
+/** What rows are told whose run ended with this error. */
+export function rowError({ name }: ScheduledModel, error: unknown): ScorewireError {
+  if (error instanceof ScorewireError) return error;
+  return new ScorewireError('internal', 'RUN_FAILED', `${name}: the model could not run this row`, {
+    metadata: { model: name },
+    cause: error,
+  });
 }

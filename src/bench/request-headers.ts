@@ -2,8 +2,8 @@
 
 import { MAX_FRAME_BYTES } from '../http2/frames.ts';
 import { encodeHeaderBlocks } from '../http2/header-encoder.ts';
+import { DEFAULT_TABLE_BYTES } from '../http2/static-table.ts';
 
-const DEFAULT_TABLE_BYTES = 4_096;
 /** HPACK: the encoder, we, won't use the dynamic table. Due where the peer has made it smaller than the default. */
 const SIZE_UPDATE_TO_ZERO = 0x20;
 

@@ -5,12 +5,10 @@ import type { Feature, RowInput, RowLayout } from '../models/model.ts';
 import { allocate, type TensorData } from '../tensor.ts';
 import { BadValue, encodeValue } from './encode-value.ts';
 import type { EncodedRow, Row, RowValue } from './row.ts';
+import { MAX_NAME, shownName } from './shown-name.ts';
 
 /** Violations that one answer lists at most: enough to fix a row, not enough to fill a message; then nobody looks on. */
 const MAX_VIOLATIONS = 16;
-
-/** Characters of an unknown name that an answer repeats at most; what is longer resembles no feature. */
-const MAX_NAME = 100;
 
 /** @throws ScorewireError INVALID_ARGUMENT that names every wrong field, or FAILED_PRECONDITION if rows can't be told. */
 export type RowEncoder = (row: Row) => EncodedRow;
@@ -188,6 +186,7 @@ function violation(error: unknown, field: string, name: string): FieldViolation 
 function unknownName(model: string, name: string, names: ReadonlyMap<string, number>): string {
   let nearest = '';
   let least = Math.max(2, name.length / 3);
+  // What is longer than any name resembles no feature.
   for (const known of name.length > MAX_NAME ? [] : names.keys()) {
     const apart = distance(name, known);
     if (apart <= least) {
@@ -204,7 +203,7 @@ function shortList(names: string[]): string {
 }
 
 function namedField(name: string): string {
-  return `row.named.values[${JSON.stringify(name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}...` : name)}]`;
+  return `row.named.values[${shownName(name)}]`;
 }
 
 function article(type: Feature['type']): string {

@@ -1,6 +1,7 @@
 // Many rows at once, as a caller gives them: a matrix, or named columns.
 import type { Feature } from '../models/model.ts';
 import type { Row, RowValue } from './row.ts';
+import { shownName } from './shown-name.ts';
 
 /** Something that is wrong with all rows of a source. */
 export type SourceProblem = { field: string; description: string };
@@ -123,9 +124,4 @@ export class ColumnRows implements RowSource {
     }
     return found === this.#columns.size + this.#shared.size ? values : undefined;
   }
-}
-
-/** A name as an error shows it: what a caller sends may be long. */
-export function shownName(name: string): string {
-  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}...` : name);
 }

@@ -2,7 +2,8 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { invalidField } from '../errors.ts';
 import type { RowValue } from '../features/row.ts';
-import { ColumnRows, type ColumnValues, MatrixRows, type RowSource, shownName } from '../features/row-source.ts';
+import { ColumnRows, type ColumnValues, MatrixRows, type RowSource } from '../features/row-source.ts';
+import { shownName } from '../features/shown-name.ts';
 import { Column, ScoreBatchRequest } from '../gen/scorewire/v1/scoring.ts';
 
 /** The request without its rows, and the rows; undefined where there are none. */
@@ -23,7 +24,6 @@ const MAP_ENTRY = 10;
 const ENTRY_KEY = 10;
 const ENTRY_VALUE = 18;
 const NUMBERS_PACKED = 10;
-const LENGTH_DELIMITED = 2;
 
 /**
  * Reads a well-formed message, of which it keeps parts.
@@ -150,7 +150,7 @@ function numbersOnly(bytes: Uint8Array): Float64Array | undefined {
   const reader = new BinaryReader(bytes);
   if (reader.len === 0 || reader.uint32() !== NUMBERS_PACKED) return undefined;
   const packed = reader.bytes();
-  if (reader.pos < reader.len || (NUMBERS_PACKED & 7) !== LENGTH_DELIMITED) return undefined;
+  if (reader.pos < reader.len) return undefined;
   const values = new Float64Array(packed.length / 8);
   new Uint8Array(values.buffer).set(packed);
   return values;

@@ -14,6 +14,7 @@ import type { ModelRegistry } from '../scoring/model-registry.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { TensorSpec } from '../tensor.ts';
 import { WIRE_TYPES } from './tensor-message.ts';
+import { toTimestamp } from './timestamp.ts';
 import { type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
 import type { UnaryMethod } from './unary-call.ts';
 
@@ -36,7 +37,6 @@ export function modelMethods(edge: UnaryEdge, served: () => ModelRegistry): Unar
 
 function toInfo(model: ServedModel, live: boolean): ModelInfo {
   const { spec, cost } = model;
-  const loadedSeconds = Math.floor(model.loadedAtMs / 1000);
   return {
     name: spec.name,
     version: BigInt(spec.version),
@@ -66,7 +66,7 @@ function toInfo(model: ServedModel, live: boolean): ModelInfo {
       kneeRows: Math.min(cost.kneeRows, model.maxRows),
       costCurve: cost.sizes.map((rows) => ({ rows, runUs: cost.runUs(rows) })),
     },
-    loadedAt: { seconds: BigInt(loadedSeconds), nanos: (model.loadedAtMs - loadedSeconds * 1000) * 1e6 },
+    loadedAt: toTimestamp(model.loadedAtMs),
     metadata: new Map(spec.metadata),
     producer: spec.producer,
   };

@@ -6,7 +6,6 @@ import {
   type ScoreBatchRequest,
   ScoreBatchResponse,
   type ScoreChunk,
-  ScorePolicy,
   ScoringServiceService,
 } from '../gen/scorewire/v1/scoring.ts';
 import type { Admission } from '../scoring/admission.ts';
@@ -14,14 +13,17 @@ import type { BulkRun, BulkScorer, ScoredChunk } from '../scoring/bulk-scorer.ts
 import type { ServedModel } from '../scoring/served-model.ts';
 import { type BatchRequest, readBatchRequest } from './batch-request.ts';
 import { chunkOf, type PickedRows, TopRows } from './picked-rows.ts';
+import { requireRealTime } from './scoring-service.ts';
 import { codeName, toRowError, toScorewireError, toStatus } from './status.ts';
 import { oneMessage, type StreamCall, type StreamHandler, type StreamMethod } from './stream-call.ts';
-import { cellsByModel, type UnaryEdge } from './unary.ts';
-import { wellFormed } from './well-formed.ts';
+import { toTimestamp } from './timestamp.ts';
+import { type CellsByModel, cellsByModel, Malformed, malformed, tolerant, type UnaryEdge } from './unary.ts';
 
 const DEFAULT_CHUNK_ROWS = 1000;
 /** A chunk, and the k best, come in one message: this many rows make some 1.5 MB, which clients take by default. */
 const MAX_CHUNK_ROWS = 100_000;
+
+const METHOD = ScoringServiceService.scoreBatch.path.slice(1);
 
 export type ScoreBatchParts = {
   edge: UnaryEdge;
@@ -33,28 +35,12 @@ export type ScoreBatchParts = {
 
 export function scoreBatchMethod(parts: ScoreBatchParts): StreamMethod {
   const { path } = ScoringServiceService.scoreBatch;
-  const check = wellFormed(path);
-  const cellsOf = cellsByModel(parts.edge.metrics, path.slice(1));
-  const decode = (message: Buffer): BatchRequest | ScorewireError => {
-    try {
-      check(message);
-    } catch {
-      return new ScorewireError(
-        'invalid_argument',
-        'MALFORMED_MESSAGE',
-        `the request is not a well-formed message of ${path.slice(1)}`,
-      );
-    }
-    try {
-      return readBatchRequest(message);
-    } catch (error) {
-      return toScorewireError(error);
-    }
-  };
+  const cellsOf = cellsByModel(parts.edge.metrics, METHOD);
+  // Rows stay the bytes that came until it is their turn.
+  const decode = tolerant({ path, requestDeserialize: (message: Buffer) => message });
   return {
     path,
     maxMessageBytes: parts.maxMessageBytes,
-    // Rows stay the bytes that came until it is their turn.
     keepsMessages: true,
     tooLargeHint: 'send the rows in several calls',
     open: (call) => {
@@ -68,39 +54,39 @@ export function scoreBatchMethod(parts: ScoreBatchParts): StreamMethod {
 class Batch {
   readonly #call: StreamCall;
   readonly #parts: ScoreBatchParts;
-  readonly #cellsOf: ReturnType<typeof cellsByModel>;
+  readonly #cellsOf: CellsByModel;
   #run: BulkRun | undefined;
   #admitted = false;
   #model = '';
 
-  constructor(call: StreamCall, parts: ScoreBatchParts, cellsOf: ReturnType<typeof cellsByModel>) {
+  constructor(call: StreamCall, parts: ScoreBatchParts, cellsOf: CellsByModel) {
     this.#call = call;
     this.#parts = parts;
     this.#cellsOf = cellsOf;
   }
 
-  handler(decode: (message: Buffer) => BatchRequest | ScorewireError): StreamHandler {
+  handler(decode: (message: Buffer) => Buffer | Malformed): StreamHandler {
     return oneMessage(this.#call, decode, (request) => this.#start(request), {
       onDrain: () => this.#run?.resume(),
       onAbort: () => this.#close('CANCELLED'),
     });
   }
 
-  #start(decoded: BatchRequest | ScorewireError): void {
+  #start(message: Buffer | Malformed): void {
     try {
-      if (decoded instanceof ScorewireError) throw decoded;
+      if (message instanceof Malformed) throw malformed(METHOD);
+      const decoded = readBatchRequest(message);
       const { admission, scorer } = this.#parts;
       admission.enter();
       this.#admitted = true;
       const rows = rowsOf(decoded);
       const { request } = decoded;
       const { chunkRows, topK } = sizesOf(request);
-      const model = scorer().model({ model: request.model, version: request.version });
+      const model = scorer().model(request.model, request.version);
       this.#model = request.model;
       checkRows(model, rows);
       const answer = new Answer(this.#call, model, request, rows.count, topK, this.#parts.edge);
-      const call = { model: request.model, version: request.version, chunkRows, inOrder: request.inOrder };
-      this.#run = scorer().start(model, rows, call, {
+      this.#run = scorer().start(model, rows, chunkRows, request.inOrder, {
         take: (chunk) => answer.take(chunk),
         done: () => {
           answer.end();
@@ -139,12 +125,7 @@ function rowsOf({ rows, entities, request }: BatchRequest): RowSource {
       { violations: [{ field: 'rows', description: `expected matrix or columns, found ${found}` }] },
     );
   }
-  const { policy } = request;
-  if (policy !== ScorePolicy.SCORE_POLICY_UNSPECIFIED && policy !== ScorePolicy.SCORE_POLICY_REAL_TIME_ONLY) {
-    throw new ScorewireError('unimplemented', 'NO_STORE', 'policy: only REAL_TIME_ONLY is built yet', {
-      violations: [{ field: 'policy', description: 'expected UNSPECIFIED or REAL_TIME_ONLY' }],
-    });
-  }
+  requireRealTime(request.policy);
   return rows;
 }
 
@@ -216,15 +197,13 @@ class Answer {
 
   end(): void {
     if (this.#best !== undefined) this.#send(this.#best.chunk());
-    const nowMs = Date.now();
-    const seconds = Math.floor(nowMs / 1000);
     const summary = {
       model: this.#model.spec.name,
       version: BigInt(this.#model.spec.version),
       rows: BigInt(this.#rows),
       scored: BigInt(this.#rows - this.#failed),
       failed: BigInt(this.#failed),
-      scoredAt: { seconds: BigInt(seconds), nanos: (nowMs - seconds * 1000) * 1e6 },
+      scoredAt: toTimestamp(Date.now()),
     };
     this.#call.send(ScoreBatchResponse.encode({ part: { $case: 'summary', value: summary } }).finish());
     this.#call.end();

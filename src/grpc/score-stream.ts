@@ -9,10 +9,19 @@ import {
   type StreamItem,
   type StreamResult,
 } from '../gen/scorewire/v1/scoring.ts';
-import type { CallSpan } from '../telemetry/tracing.ts';
-import { codeName, toRowError, toScorewireError, toStatus } from './status.ts';
+import { toRowError, toScorewireError, toStatus } from './status.ts';
 import type { StreamCall, StreamHandler, StreamMethod } from './stream-call.ts';
-import { cellsByModel, Malformed, tolerant, tooLate, type UnaryEdge, type UnaryHandler } from './unary.ts';
+import {
+  type CellsByModel,
+  cellsByModel,
+  contextOf,
+  Malformed,
+  recordOutcome,
+  tolerant,
+  tooLate,
+  type UnaryEdge,
+  type UnaryHandler,
+} from './unary.ts';
 
 /**
  * Items of one stream that are scored at once. What comes on top waits with its sender, so that a stream has no more of the
@@ -20,11 +29,13 @@ import { cellsByModel, Malformed, tolerant, tooLate, type UnaryEdge, type UnaryH
  */
 const MAX_OPEN_ITEMS = 512;
 
+const METHOD = ScoringServiceService.scoreStream.path.slice(1);
+
 /** The open streams, so that a drain can end them. */
 export class ScoreStreams {
   readonly #edge: UnaryEdge;
   readonly #score: UnaryHandler<ScoreRequest, ScoreResponse>;
-  readonly #cellsOf: ReturnType<typeof cellsByModel>;
+  readonly #cellsOf: CellsByModel;
   readonly #open = new Set<ScoreStream>();
   #draining = false;
 
@@ -32,7 +43,7 @@ export class ScoreStreams {
   constructor(edge: UnaryEdge, score: UnaryHandler<ScoreRequest, ScoreResponse>) {
     this.#edge = edge;
     this.#score = score;
-    this.#cellsOf = cellsByModel(edge.metrics, ScoringServiceService.scoreStream.path.slice(1));
+    this.#cellsOf = cellsByModel(edge.metrics, METHOD);
   }
 
   method(): StreamMethod {
@@ -58,13 +69,13 @@ export class ScoreStreams {
   }
 }
 
-type Decode = ReturnType<typeof tolerant<{ items: StreamItem[] }, unknown>>;
+type Decode = ReturnType<typeof tolerant<{ items: StreamItem[] }>>;
 
 class ScoreStream implements StreamHandler {
   readonly #call: StreamCall;
   readonly #edge: UnaryEdge;
   readonly #score: UnaryHandler<ScoreRequest, ScoreResponse>;
-  readonly #cellsOf: ReturnType<typeof cellsByModel>;
+  readonly #cellsOf: CellsByModel;
   readonly #decode: Decode;
   readonly #onClosed: () => void;
   /** Items without a result. */
@@ -80,7 +91,7 @@ class ScoreStream implements StreamHandler {
     call: StreamCall,
     edge: UnaryEdge,
     score: UnaryHandler<ScoreRequest, ScoreResponse>,
-    cellsOf: ReturnType<typeof cellsByModel>,
+    cellsOf: CellsByModel,
     decode: Decode,
     onClosed: () => void,
   ) {
@@ -125,15 +136,7 @@ class ScoreStream implements StreamHandler {
   }
 
   #take({ id, request }: StreamItem, receivedMs: number): void {
-    const { tracing } = this.#edge;
-    const context = {
-      receivedMs,
-      deadlineMs: this.#call.deadlineMs,
-      abandoned: () => this.#call.ended,
-      span: tracing.enabled ? tracing.start(SPAN_NAME, this.#call.header('traceparent')) : undefined,
-      model: '',
-      entityId: '',
-    };
+    const context = contextOf(this.#edge, METHOD, this.#call, receivedMs, () => this.#call.ended);
     let open = true;
     this.#openItems++;
     const done = (failure: ScorewireError | undefined, response?: ScoreResponse): void => {
@@ -141,7 +144,7 @@ class ScoreStream implements StreamHandler {
       open = false;
       this.#openItems--;
       const error = failure ?? tooLate(context);
-      this.#record(context, error);
+      recordOutcome(this.#edge, this.#cellsOf, context, error);
       const outcome =
         error === undefined
           ? ({ $case: 'response', value: response as ScoreResponse } as const)
@@ -154,16 +157,6 @@ class ScoreStream implements StreamHandler {
     } catch (error) {
       done(toScorewireError(error));
     }
-  }
-
-  #record(
-    context: { model: string; receivedMs: number; span: CallSpan | undefined },
-    error: ScorewireError | undefined,
-  ): void {
-    const code = error === undefined ? 'OK' : codeName(error.kind);
-    this.#cellsOf(context.model).record(code, (performance.now() - context.receivedMs) / 1000);
-    context.span?.end(code);
-    if (error !== undefined) this.#edge.metrics.errors.cell({ code, reason: error.reason }).add(1);
   }
 
   #add(result: StreamResult): void {
@@ -208,7 +201,6 @@ class ScoreStream implements StreamHandler {
   }
 }
 
-const SPAN_NAME = ScoringServiceService.scoreStream.path.slice(1);
 const NO_REQUEST = new ScorewireError(
   'invalid_argument',
   'INVALID_FIELD',

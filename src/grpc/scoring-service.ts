@@ -14,6 +14,7 @@ import type { Admission } from '../scoring/admission.ts';
 import type { ScoreAnswer, ScoreCall, ScoreCallback } from '../scoring/scorer.ts';
 import { toScorewireError } from './status.ts';
 import { toWireTensor } from './tensor-message.ts';
+import { toTimestamp } from './timestamp.ts';
 import { type CallContext, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
 import type { UnaryMethod } from './unary-call.ts';
 
@@ -94,12 +95,16 @@ function rowOf({ row, policy }: ScoreRequest): Row {
       { violations: [{ field: 'row', description: 'expected row.dense or row.named, found nothing' }] },
     );
   }
-  if (policy !== ScorePolicy.SCORE_POLICY_UNSPECIFIED && policy !== ScorePolicy.SCORE_POLICY_REAL_TIME_ONLY) {
-    throw new ScorewireError('unimplemented', 'NO_STORE', 'policy: only REAL_TIME_ONLY is built yet', {
-      violations: [{ field: 'policy', description: 'expected UNSPECIFIED or REAL_TIME_ONLY' }],
-    });
-  }
+  requireRealTime(policy);
   return toRow(row);
+}
+
+/** @throws ScorewireError UNIMPLEMENTED for a policy that asks for stored scores */
+export function requireRealTime(policy: ScorePolicy): void {
+  if (policy === ScorePolicy.SCORE_POLICY_UNSPECIFIED || policy === ScorePolicy.SCORE_POLICY_REAL_TIME_ONLY) return;
+  throw new ScorewireError('unimplemented', 'NO_STORE', 'policy: only REAL_TIME_ONLY is built yet', {
+    violations: [{ field: 'policy', description: 'expected UNSPECIFIED or REAL_TIME_ONLY' }],
+  });
 }
 
 function toRow({ form }: RowMessage): Row {
@@ -117,7 +122,6 @@ function toValue({ kind }: Value): RowValue | undefined {
 function toResponse(answer: ScoreAnswer): ScoreResponse {
   const { model, label, segment } = answer;
   const { spec } = model;
-  const seconds = Math.floor(answer.scoredAtMs / 1000);
   return {
     entityId: answer.entityId,
     model: spec.name,
@@ -127,7 +131,7 @@ function toResponse(answer: ScoreAnswer): ScoreResponse {
     labelName: label < 0 ? undefined : spec.labels[label],
     segment: segment < 0 ? undefined : spec.segments[segment]?.name,
     origin: Origin.ORIGIN_REAL_TIME,
-    scoredAt: { seconds: BigInt(seconds), nanos: (answer.scoredAtMs - seconds * 1000) * 1e6 },
+    scoredAt: toTimestamp(answer.scoredAtMs),
     age: NO_AGE,
     timing: {
       featureUs: microseconds(answer.queuedMs - answer.receivedMs),

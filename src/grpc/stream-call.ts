@@ -77,13 +77,13 @@ export class StreamCall implements StreamListener {
     method: StreamMethod,
     maxMessageBytes: number,
     budget: MessageBudget,
+    timeoutMs: number,
   ) {
     this.#head = head;
     this.#stream = stream;
     this.#method = method;
     this.#maxMessageBytes = method.maxMessageBytes ?? maxMessageBytes;
     this.#budget = budget;
-    const timeoutMs = timeoutMsOf(head);
     this.deadlineMs = this.startedMs + (timeoutMs >= 0 ? timeoutMs : Number.POSITIVE_INFINITY);
     if (timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
   }
@@ -96,9 +96,10 @@ export class StreamCall implements StreamListener {
     maxMessageBytes: number,
     budget: MessageBudget,
   ): void {
-    const call = new StreamCall(stream, head, method, maxMessageBytes, budget);
+    const timeoutMs = timeoutMsOf(head);
+    const call = new StreamCall(stream, head, method, maxMessageBytes, budget, timeoutMs);
     stream.listener = call;
-    if (Number.isNaN(timeoutMsOf(head))) call.refuse(wrongTimeout(head));
+    if (Number.isNaN(timeoutMs)) call.refuse(wrongTimeout(head));
     else call.#handler = method.open(call);
   }
 
@@ -271,7 +272,6 @@ export class StreamCall implements StreamListener {
         this.abort(refused);
         return;
       }
-      if (!this.#paused && !this.#unpacking) this.#stream.resume();
       this.#unpacked = unpacked;
       this.#readOn();
     });

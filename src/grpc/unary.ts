@@ -41,8 +41,8 @@ export class Malformed {
 }
 
 /** The method's decoder, which doesn't throw; ts-proto alone would also take half of a message for all of it. */
-export function tolerant<Request, Response>(
-  method: MethodDefinition<Request, Response>,
+export function tolerant<Request>(
+  method: Pick<MethodDefinition<Request, unknown>, 'path' | 'requestDeserialize'>,
 ): (bytes: Buffer) => Request | Malformed {
   const check = wellFormed(method.path);
   return (bytes) => {
@@ -66,7 +66,7 @@ export function unary<Request, Response>(
   const decode = tolerant(method);
   const cellsOf = cellsByModel(edge.metrics, name);
   const onMessage = (call: UnaryCall, message: Buffer): void => {
-    const context = contextOf(call, edge.tracing.enabled ? edge.tracing.start(name, traceparent(call)) : undefined);
+    const context = contextOf(edge, name, call, performance.now(), () => call.abandoned);
     let open = true;
     const done = (failure: ScorewireError | undefined, response?: Response): void => {
       if (!open) return;
@@ -80,25 +80,13 @@ export function unary<Request, Response>(
           error = toScorewireError(fault);
         }
       }
-      const code = error === undefined ? 'OK' : codeName(error.kind);
-      cellsOf(context.model).record(code, (performance.now() - context.receivedMs) / 1000);
-      context.span?.end(code);
-      if (error === undefined) {
-        call.answer(bytes as Uint8Array);
-      } else {
-        edge.metrics.errors.cell({ code, reason: error.reason }).add(1);
-        call.refuse(toStatus(error, context.entityId, edge.logFault));
-      }
+      recordOutcome(edge, cellsOf, context, error);
+      if (error === undefined) call.answer(bytes as Uint8Array);
+      else call.refuse(toStatus(error, context.entityId, edge.logFault));
     };
     try {
       const request = decode(message);
-      if (request instanceof Malformed) {
-        throw new ScorewireError(
-          'invalid_argument',
-          'MALFORMED_MESSAGE',
-          `the request is not a well-formed message of ${name}`,
-        );
-      }
+      if (request instanceof Malformed) throw malformed(name);
       handler(request, context, done);
     } catch (error) {
       done(toScorewireError(error));
@@ -107,8 +95,16 @@ export function unary<Request, Response>(
   return { path, onMessage };
 }
 
-/** The cells of a method's calls by the model's name. */
-export function cellsByModel(metrics: Metrics, method: string): (model: string) => CallCells {
+/** The error for a request of the method, by its name, that is no message of its type. */
+export function malformed(method: string): ScorewireError {
+  const message = `the request is not a well-formed message of ${method}`;
+  return new ScorewireError('invalid_argument', 'MALFORMED_MESSAGE', message);
+}
+
+/** Finds the cells of a method's calls by the model's name. */
+export type CellsByModel = (model: string) => CallCells;
+
+export function cellsByModel(metrics: Metrics, method: string): CellsByModel {
   const cells = new Map<string, CallCells>();
   return (model) => {
     let found = cells.get(model);
@@ -120,6 +116,19 @@ export function cellsByModel(metrics: Metrics, method: string): (model: string) 
   };
 }
 
+/** Counts what became of a request, and ends its span. */
+export function recordOutcome(
+  { metrics }: UnaryEdge,
+  cellsOf: CellsByModel,
+  { model, receivedMs, span }: CallContext,
+  error: ScorewireError | undefined,
+): void {
+  const code = error === undefined ? 'OK' : codeName(error.kind);
+  cellsOf(model).record(code, (performance.now() - receivedMs) / 1000);
+  span?.end(code);
+  if (error !== undefined) metrics.errors.cell({ code, reason: error.reason }).add(1);
+}
+
 /** What an answer becomes that nobody waits for any more: it must not be counted as one that arrived. */
 export function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError | undefined {
   if (performance.now() >= deadlineMs) {
@@ -128,17 +137,20 @@ export function tooLate({ deadlineMs, abandoned }: CallContext): ScorewireError 
   return abandoned() ? new ScorewireError('cancelled', 'CALLER_LEFT', 'the caller left during the run') : undefined;
 }
 
-function contextOf(call: UnaryCall, span: CallSpan | undefined): CallContext {
+/** What a request begins with, in a call of the method by its name. */
+export function contextOf(
+  { tracing }: UnaryEdge,
+  method: string,
+  call: { readonly deadlineMs: number; header(name: string): string | undefined },
+  receivedMs: number,
+  abandoned: () => boolean,
+): CallContext {
   return {
-    receivedMs: performance.now(),
+    receivedMs,
     deadlineMs: call.deadlineMs,
-    abandoned: () => call.abandoned,
-    span,
+    abandoned,
+    span: tracing.enabled ? tracing.start(method, call.header('traceparent')) : undefined,
     model: '',
     entityId: '',
   };
-}
-
-function traceparent(call: UnaryCall): string | undefined {
-  return call.header('traceparent');
 }

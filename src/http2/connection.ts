@@ -24,7 +24,7 @@ import { HTTP1_ANSWER } from './preface.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { RecentResets } from './recent-resets.ts';
 import { areTrailers } from './request-head.ts';
-import { DEFAULT_TABLE_BYTES, Sender } from './sender.ts';
+import { Sender } from './sender.ts';
 import { ServerStream, type StreamOwner } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 
@@ -380,7 +380,7 @@ export class Connection implements StreamOwner {
   /** Not before the client has spoken: to one of HTTP/1 our SETTINGS would be noise. */
   #settle(): void {
     this.#settled = true;
-    this.sender.setPeerTableBytes(DEFAULT_TABLE_BYTES);
+    this.sender.setPeerTableBytes();
     this.sender.outbox.add(this.#settings);
   }
 

@@ -2,7 +2,7 @@
 // left. What a field means for a request is found out when the field is first read, and kept with it in the table: to a
 // client that repeats itself a call's headers cost a few look-ups.
 import { huffmanDecode } from './huffman.ts';
-import { ENTRY_OVERHEAD_BYTES, STATIC_TABLE, STATIC_TABLE_ENTRIES } from './static-table.ts';
+import { DEFAULT_TABLE_BYTES, ENTRY_OVERHEAD_BYTES, STATIC_TABLE, STATIC_TABLE_ENTRIES } from './static-table.ts';
 
 /** What a field is to a request. */
 export const FieldKind = {
@@ -54,10 +54,9 @@ function kindOf(name: string, value: string): number {
 
 const STATIC_FIELDS = STATIC_TABLE.map(([name, value]) => new Field(name, value));
 
-/** The table size that every peer may use unless we say otherwise, and we don't. */
-const TABLE_BYTES = 4096;
+// Every peer may use a table of the default size unless we say otherwise, and we don't.
 /** A power of two: no more entries fit into the table. */
-const RING = TABLE_BYTES / ENTRY_OVERHEAD_BYTES;
+const RING = DEFAULT_TABLE_BYTES / ENTRY_OVERHEAD_BYTES;
 /** Blocks of at most so many bytes are compared with the one before. */
 const REPEATED_BYTES = 128;
 
@@ -73,7 +72,7 @@ export class HeaderDecoder {
   #newest = 0;
   #entries = 0;
   #tableBytes = 0;
-  #tableLimit = TABLE_BYTES;
+  #tableLimit = DEFAULT_TABLE_BYTES;
 
   #at = 0;
   readonly #lastBlock = new Uint8Array(REPEATED_BYTES);
@@ -154,7 +153,8 @@ export class HeaderDecoder {
   }
 
   #resize(limit: number): void {
-    if (limit > TABLE_BYTES) throw new HeaderError(`a table size of ${limit}, though our limit is ${TABLE_BYTES}`);
+    if (limit > DEFAULT_TABLE_BYTES)
+      throw new HeaderError(`a table size of ${limit}, though our limit is ${DEFAULT_TABLE_BYTES}`);
     this.#tableLimit = limit;
     this.#shrinkTo(limit);
   }

@@ -11,10 +11,9 @@ import {
   writeUint32,
 } from './frames.ts';
 import { Outbox } from './outbox.ts';
+import { DEFAULT_TABLE_BYTES } from './static-table.ts';
 import type { PreparedResponse, ServerStream, StreamSender } from './stream.ts';
 
-/** HPACK's table size where SETTINGS say nothing. */
-export const DEFAULT_TABLE_BYTES = 4096;
 /** HPACK's change of the table size, to 0. */
 const NO_TABLE = Uint8Array.of(0x20);
 
@@ -189,7 +188,7 @@ export class Sender implements StreamSender {
   }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE, or what it is without one. */
-  setPeerTableBytes(bytes: number): void {
+  setPeerTableBytes(bytes = DEFAULT_TABLE_BYTES): void {
     this.#peerTableBytes = Math.min(bytes, DEFAULT_TABLE_BYTES);
     if (this.#peerTableBytes === this.#tableBytes) return;
     // The next block has to say so (RFC 7541, 4.2). To go on with fields in a table that changes is not worth the while.

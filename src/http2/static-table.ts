@@ -67,6 +67,9 @@ export const STATIC_TABLE: readonly (readonly [name: string, value: string])[] =
 
 export const STATIC_TABLE_ENTRIES = STATIC_TABLE.length;
 
+/** The dynamic table's size where SETTINGS say nothing. */
+export const DEFAULT_TABLE_BYTES = 4096;
+
 /** RFC 7541, 4.1: what an entry costs beside its name and value. */
 export const ENTRY_OVERHEAD_BYTES = 32;
 

@@ -49,16 +49,6 @@ export interface BulkSink {
   failed(error: ScorewireError): void;
 }
 
-export type BulkCall = {
-  model: string;
-  /** Absent: the live version. */
-  version: bigint | undefined;
-  /** Rows of a chunk, at most. */
-  chunkRows: number;
-  /** Chunks in the order of their rows; else as they are done. */
-  inOrder: boolean;
-};
-
 export class BulkScorer {
   readonly #models: ModelRegistry;
   readonly #scheduler: Scheduler;
@@ -68,16 +58,23 @@ export class BulkScorer {
     this.#scheduler = scheduler;
   }
 
-  /** The model that a call is about, one version to the end. @throws ScorewireError NOT_FOUND, FAILED_PRECONDITION */
-  model(call: Pick<BulkCall, 'model' | 'version'>): ServedModel {
-    const model = this.#models.get(call.model, call.version);
+  /**
+   * A model that gives scores, to be kept to the end. `version` absent: the live one.
+   * @throws ScorewireError NOT_FOUND, FAILED_PRECONDITION
+   */
+  model(name: string, version: bigint | undefined): ServedModel {
+    const model = this.#models.get(name, version);
     scoreOutputs(model);
     return model;
   }
 
-  /** Begins to score; whoever gets the run may pause and cancel it. */
-  start(model: ServedModel, rows: RowSource, call: BulkCall, sink: BulkSink): BulkRun {
-    const run = new BulkRun(model, rows, call, sink, this.#scheduler);
+  /**
+   * Begins to score; whoever gets the run may pause and cancel it.
+   * @param chunkRows rows of a chunk, at most
+   * @param inOrder chunks in the order of their rows; else as they are done
+   */
+  start(model: ServedModel, rows: RowSource, chunkRows: number, inOrder: boolean, sink: BulkSink): BulkRun {
+    const run = new BulkRun(model, rows, chunkRows, inOrder, sink, this.#scheduler);
     this.#scheduler.addBulk(run);
     return run;
   }
@@ -87,7 +84,8 @@ export class BulkRun implements BulkSource {
   readonly session: number;
   readonly #model: ServedModel;
   readonly #rows: RowSource;
-  readonly #call: BulkCall;
+  readonly #chunkRows: number;
+  readonly #inOrder: boolean;
   readonly #sink: BulkSink;
   readonly #scheduler: Scheduler;
   readonly #blockRows: number;
@@ -102,11 +100,19 @@ export class BulkRun implements BulkSource {
   #paused = false;
   #ended = false;
 
-  constructor(model: ServedModel, rows: RowSource, call: BulkCall, sink: BulkSink, scheduler: Scheduler) {
+  constructor(
+    model: ServedModel,
+    rows: RowSource,
+    chunkRows: number,
+    inOrder: boolean,
+    sink: BulkSink,
+    scheduler: Scheduler,
+  ) {
     this.session = model.session;
     this.#model = model;
     this.#rows = rows;
-    this.#call = call;
+    this.#chunkRows = chunkRows;
+    this.#inOrder = inOrder;
     this.#sink = sink;
     this.#scheduler = scheduler;
     this.#blockRows = blockRows(model);
@@ -138,7 +144,7 @@ export class BulkRun implements BulkSource {
         return undefined;
       }
       const from = this.#nextRow;
-      this.#chunk ??= new ScoredChunk(from, Math.min(this.#call.chunkRows, this.#rows.count - from));
+      this.#chunk ??= new ScoredChunk(from, Math.min(this.#chunkRows, this.#rows.count - from));
       const chunk = this.#chunk;
       const end = chunk.firstRow + chunk.rows;
       const to = Math.min(from + this.#blockRows, end);
@@ -202,7 +208,7 @@ export class BulkRun implements BulkSource {
     chunk.left -= rows;
     if (chunk.left > 0) return;
     chunk.errors.sort((a, b) => a.row - b.row);
-    if (!this.#call.inOrder) {
+    if (!this.#inOrder) {
       this.#hand(chunk);
       return;
     }

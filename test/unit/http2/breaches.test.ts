@@ -29,7 +29,6 @@ afterEach(() => {
 
 const NOTHING = Buffer.alloc(0);
 const SETTINGS = settingsFrame([]);
-const _told = (): string[][] => port.streams.map((stream) => stream.told);
 
 describe('the connection ends for', () => {
   const { protocolError, frameSizeError, flowControlError, compressionError, streamClosed } = ErrorCode;
