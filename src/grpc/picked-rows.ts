@@ -1,5 +1,5 @@
 // Which rows of a ScoreBatch are sent: those above a score, or the k best, without keeping the others.
-import type { ScoredChunk } from '../scoring/bulk-scorer.ts';
+import type { ScoredChunk } from '../scoring/scored-chunk.ts';
 
 /** The rows of a chunk that are sent. */
 export type PickedRows = {

@@ -9,7 +9,8 @@ import {
   ScoringServiceService,
 } from '../gen/scorewire/v1/scoring.ts';
 import type { Admission } from '../scoring/admission.ts';
-import type { BulkRun, BulkScorer, ScoredChunk } from '../scoring/bulk-scorer.ts';
+import type { BulkRun, BulkScorer } from '../scoring/bulk-scorer.ts';
+import type { ScoredChunk } from '../scoring/scored-chunk.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import { type BatchRequest, readBatchRequest } from './batch-request.ts';
 import { chunkOf, type PickedRows, TopRows } from './picked-rows.ts';

@@ -4,40 +4,11 @@ import type { Scheduler } from '../batching/scheduler.ts';
 import { ScorewireError } from '../errors.ts';
 import type { EncodedBlock } from '../features/block-encoder.ts';
 import type { RowSource } from '../features/row-source.ts';
-import type { Tensor } from '../tensor.ts';
-import type { RunReply } from '../workers/messages.ts';
-import { segmentIndex } from './classify.ts';
+import { BlockFeed, type FeedEvents } from './block-feed.ts';
 import type { ModelRegistry } from './model-registry.ts';
-import { readScore, unreadable } from './read-score.ts';
+import { ScoredChunk } from './scored-chunk.ts';
 import { scoreOutputs } from './scorer.ts';
 import type { ServedModel } from './served-model.ts';
-
-/** Scores of rows [firstRow, firstRow + rows). */
-export class ScoredChunk {
-  readonly firstRow: number;
-  /** NaN where the row has an error. */
-  readonly scores: Float32Array;
-  /** -1 where there is none. */
-  readonly labels: Int32Array;
-  /** Index in the model's segments, -1 where there is none. */
-  readonly segments: Int32Array;
-  /** `row` counts from the first of all. */
-  readonly errors: { row: number; error: ScorewireError }[] = [];
-  /** Rows without a score or an error so far. */
-  left: number;
-
-  constructor(firstRow: number, rows: number) {
-    this.firstRow = firstRow;
-    this.scores = new Float32Array(rows).fill(Number.NaN);
-    this.labels = new Int32Array(rows).fill(-1);
-    this.segments = new Int32Array(rows).fill(-1);
-    this.left = rows;
-  }
-
-  get rows(): number {
-    return this.scores.length;
-  }
-}
 
 /** Whoever takes the scores. */
 export interface BulkSink {
@@ -77,6 +48,11 @@ export class BulkScorer {
     const run = new BulkRun(model, rows, chunkRows, inOrder, sink, this.#scheduler);
     this.#scheduler.addBulk(run);
     return run;
+  }
+
+  /** For whoever brings rows as blocks that are encoded already, as he has them. */
+  feed(model: ServedModel, events: FeedEvents): BlockFeed {
+    return new BlockFeed(model, this.#scheduler, events);
   }
 }
 
@@ -176,31 +152,16 @@ export class BulkRun implements BulkSource {
       dims,
       outputNames: this.#model.scoreOutputs,
       done: (from, count, reply) => {
-        if (!this.#ended) this.#read(reply, rows, from, count, chunk);
+        if (this.#ended) return;
+        chunk.read(this.#model.spec, reply, rows, from, count);
+        this.#settle(chunk, count);
       },
       failed: (from, count, error) => {
         if (this.#ended) return;
-        for (let index = from; index < from + count; index++) chunk.errors.push({ row: rows[index] as number, error });
+        chunk.fail(rows, from, count, error);
         this.#settle(chunk, count);
       },
     };
-  }
-
-  #read(reply: RunReply, rows: Int32Array, from: number, count: number, chunk: ScoredChunk): void {
-    const { spec } = this.#model;
-    for (let index = 0; index < count; index++) {
-      const row = rows[from + index] as number;
-      const place = row - chunk.firstRow;
-      try {
-        const { score, label } = readScore(spec, reply.outputs[0] as Tensor, count, index);
-        chunk.scores[place] = score;
-        chunk.labels[place] = label;
-        chunk.segments[place] = segmentIndex(score, spec.segments);
-      } catch (cause) {
-        chunk.errors.push({ row, error: unreadable(spec, cause) });
-      }
-    }
-    this.#settle(chunk, count);
   }
 
   /** So many more rows of the chunk have a score or an error. */

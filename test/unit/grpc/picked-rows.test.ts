@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { invalidField } from '../../../src/errors.ts';
 import { chunkOf, TopRows } from '../../../src/grpc/picked-rows.ts';
-import { ScoredChunk } from '../../../src/scoring/bulk-scorer.ts';
+import { ScoredChunk } from '../../../src/scoring/scored-chunk.ts';
 
 function chunk(firstRow: number, scores: readonly number[]): ScoredChunk {
   const made = new ScoredChunk(firstRow, scores.length);
