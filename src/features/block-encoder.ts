@@ -1,10 +1,14 @@
-// Blocks of rows to tensors, by the encoder that a single row goes through wherever that is not plainly a copy.
+// Blocks of rows to tensors: feature by feature where all values are plainly right, else by the encoder that a single row
+// goes through.
 import { ScorewireError } from '../errors.ts';
-import type { RowLayout } from '../models/model.ts';
+import type { Feature, RowInput, RowLayout } from '../models/model.ts';
 import { allocate, copyInto, type DataType, type TensorData } from '../tensor.ts';
+import { fillColumn, fillConstant, type Place } from './fill-column.ts';
 import type { EncodedRow } from './row.ts';
 import { plainWidth, type RowEncoder } from './row-encoder.ts';
 import type { RowSource } from './row-source.ts';
+
+type FeatureLayout = Extract<RowLayout, { kind: 'features' }>;
 
 export type EncodedBlock = {
   /** The rows that can be run: their indices in the source. */
@@ -19,16 +23,72 @@ export type EncodedBlock = {
 export type BlockEncoder = (source: RowSource, from: number, to: number) => EncodedBlock;
 
 export function blockEncoder(layout: RowLayout, encode: RowEncoder): BlockEncoder {
-  const types = layout.kind === 'features' ? layout.inputs.map(({ type }) => type) : [];
-  const single = layout.kind === 'open' ? [layout.input.type] : types;
-  const plain = layout.kind === 'features' && plainWidth(layout) > 0 ? layout.features : undefined;
+  if (layout.kind !== 'features') {
+    const types = layout.kind === 'open' ? [layout.input.type] : [];
+    return (source, from, to) => encodeEach(encode, types, [], source, from, to);
+  }
+  const types = layout.inputs.map(({ type }) => type);
+  const plain = plainWidth(layout) > 0;
   return (source, from, to) => {
-    const values = plain === undefined ? undefined : source.floats(plain, from, to);
-    if (values !== undefined && allFinite(values)) {
-      return { rows: range(from, to), inputs: [values], dims: undefined, errors: [] };
-    }
-    return encodeEach(encode, single, source, from, to);
+    const inputs =
+      source.form === 'dense' ? fromMatrix(layout, plain, source, from, to) : fromColumns(layout, source, from, to);
+    if (inputs !== undefined) return { rows: range(from, to), inputs, dims: undefined, errors: [] };
+    // The encoder of single rows finds the words for what is wrong.
+    return encodeEach(encode, types, layout.features, source, from, to);
   };
+}
+
+/** Undefined where a value needs a closer look. */
+function fromMatrix(
+  { dense, features, inputs }: FeatureLayout,
+  plain: boolean,
+  source: RowSource,
+  from: number,
+  to: number,
+): TensorData[] | undefined {
+  if (!dense || source.width !== features.length) return undefined;
+  const values = source.matrix(from, to);
+  if (values === undefined) return undefined;
+  if (plain && allFinite(values)) return [values];
+  const rows = to - from;
+  const arrays = inputs.map(({ type, width }) => allocate(type, width * rows));
+  const column = new Float32Array(rows);
+  const part = { values: column, start: 0 };
+  for (const [index, feature] of features.entries()) {
+    for (let row = 0, at = index; row < rows; row++, at += features.length) column[row] = values[at] as number;
+    if (!fillColumn(feature, placeOf(feature, inputs, arrays), rows, part)) return undefined;
+  }
+  return arrays;
+}
+
+/** Undefined where a value needs a closer look. */
+function fromColumns(
+  { named, features, inputs }: FeatureLayout,
+  source: RowSource,
+  from: number,
+  to: number,
+): TensorData[] | undefined {
+  // A name that is no feature is a fault of every row.
+  if (!named || source.width > features.length) return undefined;
+  const rows = to - from;
+  const arrays = inputs.map(({ type, width }) => allocate(type, width * rows));
+  let found = 0;
+  for (const feature of features) {
+    const place = placeOf(feature, inputs, arrays);
+    const given = source.given(feature.name, from, to);
+    if (given !== undefined) found++;
+    if (given !== undefined && 'part' in given) {
+      if (!fillColumn(feature, place, rows, given.part)) return undefined;
+    } else {
+      const value = given?.constant ?? feature.default;
+      if (value === undefined || !fillConstant(feature, place, rows, value)) return undefined;
+    }
+  }
+  return found === source.width ? arrays : undefined;
+}
+
+function placeOf({ input, column }: Feature, inputs: readonly RowInput[], arrays: readonly TensorData[]): Place {
+  return { data: arrays[input] as TensorData, at: column, step: (inputs[input] as RowInput).width };
 }
 
 function allFinite(values: Float32Array): boolean {
@@ -47,6 +107,7 @@ function range(from: number, to: number): Int32Array {
 function encodeEach(
   encode: RowEncoder,
   types: readonly DataType[],
+  features: readonly Feature[],
   source: RowSource,
   from: number,
   to: number,
@@ -56,7 +117,7 @@ function encodeEach(
   const errors: { row: number; error: ScorewireError }[] = [];
   for (let row = from; row < to; row++) {
     try {
-      good.push(encode(source.row(row)));
+      good.push(encode(source.row(row, features)));
       rows.push(row);
     } catch (error) {
       if (!(error instanceof ScorewireError)) throw error;

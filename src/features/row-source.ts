@@ -6,75 +6,99 @@ import { shownName } from './shown-name.ts';
 /** Something that is wrong with all rows of a source. */
 export type SourceProblem = { field: string; description: string };
 
+/** Values of one kind: numbers, integers, flags as 0 and 1, texts, flags. */
+export type ColumnValues =
+  | Float64Array
+  | Float32Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | readonly string[]
+  | readonly boolean[];
+
+/**
+ * One value a row. Where `nulls` has a 1 the row has none, whatever stands in `values`: it is NaN where the feature allows
+ * that, else the feature's default.
+ */
+export type Column = { readonly values: ColumnValues; readonly nulls?: Uint8Array };
+
+/** Values of some rows: places [start, start + rows) of a column. */
+export type ColumnPart = Column & { readonly start: number };
+
+/** What a source has by a feature's name: a value a row, or one for all; undefined there: named but not set. */
+export type Given = { part: ColumnPart } | { constant: RowValue | undefined };
+
 export interface RowSource {
   readonly count: number;
   readonly form: Row['form'];
   /** What is wrong with every row, as far as that shows in the form; undefined where nothing is. */
   problem(model: string, features: readonly Feature[]): SourceProblem | undefined;
   /** One row, as a caller would give it alone. */
-  row(index: number): Row;
-  /**
-   * Rows [from, to) as float32 numbers, row-major, in the order of `features`; undefined where a value is no number. What is
-   * not finite among them is for `row` to judge.
-   */
-  floats(features: readonly Feature[], from: number, to: number): Float32Array<ArrayBuffer> | undefined;
+  row(index: number, features: readonly Feature[]): Row;
+  /** Of a matrix: its columns. Else the names that it has something by. */
+  readonly width: number;
+  /** Of a matrix: rows [from, to) as they came, in an array of its own. */
+  matrix(from: number, to: number): Float32Array<ArrayBuffer> | undefined;
+  /** Of columns: what there is by this name for rows [from, to); undefined where there is nothing. */
+  given(name: string, from: number, to: number): Given | undefined;
 }
 
 /** Every feature of every row, row-major, as little-endian float32. */
 export class MatrixRows implements RowSource {
   readonly form = 'dense';
   readonly count: number;
-  readonly columns: number;
+  readonly width: number;
   readonly #bytes: Uint8Array;
 
-  /** `bytes`: a whole number of rows of `columns` numbers. */
-  constructor(bytes: Uint8Array, columns: number) {
+  /** `bytes`: a whole number of rows of `width` numbers. */
+  constructor(bytes: Uint8Array, width: number) {
     this.#bytes = bytes;
-    this.columns = columns;
-    this.count = columns === 0 ? 0 : bytes.length / 4 / columns;
+    this.width = width;
+    this.count = width === 0 ? 0 : bytes.length / 4 / width;
   }
 
   problem(_model: string, features: readonly Feature[]): SourceProblem | undefined {
-    if (features.length === this.columns) return undefined;
-    return { field: 'matrix.columns', description: `expected ${features.length} columns, found ${this.columns}` };
+    if (features.length === this.width) return undefined;
+    return { field: 'matrix.columns', description: `expected ${features.length} columns, found ${this.width}` };
   }
 
   row(index: number): Row {
-    return { form: 'dense', values: this.#read(index, index + 1) };
+    return { form: 'dense', values: this.matrix(index, index + 1) };
   }
 
-  floats(features: readonly Feature[], from: number, to: number): Float32Array<ArrayBuffer> | undefined {
-    return features.length === this.columns ? this.#read(from, to) : undefined;
-  }
-
-  #read(from: number, to: number): Float32Array<ArrayBuffer> {
-    const values = new Float32Array((to - from) * this.columns);
-    const width = 4 * this.columns;
+  matrix(from: number, to: number): Float32Array<ArrayBuffer> {
+    const values = new Float32Array((to - from) * this.width);
+    const rowBytes = 4 * this.width;
     // A copy, since they need not lie where float32 may lie.
-    new Uint8Array(values.buffer).set(this.#bytes.subarray(from * width, to * width));
+    new Uint8Array(values.buffer).set(this.#bytes.subarray(from * rowBytes, to * rowBytes));
     return values;
   }
-}
 
-/** The values of one column, one a row. */
-export type ColumnValues = Float64Array | BigInt64Array | readonly string[] | readonly boolean[];
+  given(): undefined {
+    return undefined;
+  }
+}
 
 /** Columns by name, and values that hold for every row. */
 export class ColumnRows implements RowSource {
   readonly form = 'named';
   readonly count: number;
-  readonly #columns: ReadonlyMap<string, ColumnValues>;
+  readonly #columns: ReadonlyMap<string, Column>;
   readonly #shared: ReadonlyMap<string, RowValue | undefined>;
 
   /** All columns have `count` values; no name is both in `columns` and in `shared`. */
   constructor(
     count: number,
-    columns: ReadonlyMap<string, ColumnValues>,
-    shared: ReadonlyMap<string, RowValue | undefined>,
+    columns: ReadonlyMap<string, Column>,
+    shared: ReadonlyMap<string, RowValue | undefined> = new Map(),
   ) {
     this.count = count;
     this.#columns = columns;
     this.#shared = shared;
+  }
+
+  get width(): number {
+    return this.#columns.size + this.#shared.size;
   }
 
   problem(model: string, features: readonly Feature[]): SourceProblem | undefined {
@@ -95,33 +119,32 @@ export class ColumnRows implements RowSource {
     return { field: 'columns', description: `expected a column ${JSON.stringify(missing.name)}, found none` };
   }
 
-  row(index: number): Row {
+  row(index: number, features: readonly Feature[]): Row {
     const values = new Map<string, RowValue | undefined>(this.#shared);
-    for (const [name, column] of this.#columns) values.set(name, column[index]);
+    for (const [name, { values: column, nulls }] of this.#columns) {
+      if (nulls === undefined || nulls[index] === 0) {
+        values.set(name, valueAt(column, index));
+      } else if (features.some((feature) => feature.allowNan && feature.name === name)) {
+        values.set(name, Number.NaN);
+      }
+    }
     return { form: 'named', values };
   }
 
-  floats(features: readonly Feature[], from: number, to: number): Float32Array<ArrayBuffer> | undefined {
-    // A name that is no feature is a fault of every row, and said row by row.
-    if (this.#columns.size + this.#shared.size > features.length) return undefined;
-    const width = features.length;
-    const values = new Float32Array((to - from) * width);
-    let found = 0;
-    for (const [place, feature] of features.entries()) {
-      const column = this.#columns.get(feature.name);
-      if (column instanceof Float64Array) {
-        for (let row = from; row < to; row++) values[(row - from) * width + place] = column[row] as number;
-        found++;
-      } else if (column !== undefined) {
-        return undefined;
-      } else {
-        const given = this.#shared.get(feature.name);
-        if (this.#shared.has(feature.name)) found++;
-        const value = given ?? feature.default;
-        if (typeof value !== 'number') return undefined;
-        for (let at = place; at < values.length; at += width) values[at] = value;
-      }
-    }
-    return found === this.#columns.size + this.#shared.size ? values : undefined;
+  matrix(): undefined {
+    return undefined;
   }
+
+  given(name: string, from: number, _to: number): Given | undefined {
+    const column = this.#columns.get(name);
+    if (column !== undefined) return { part: { ...column, start: from } };
+    return this.#shared.has(name) ? { constant: this.#shared.get(name) } : undefined;
+  }
+}
+
+/** As a row given by name has it. */
+function valueAt(column: ColumnValues, index: number): RowValue {
+  const value = column[index] as RowValue;
+  if (column instanceof Int32Array) return BigInt(value);
+  return column instanceof Uint8Array ? value !== 0 : value;
 }

@@ -2,9 +2,9 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { invalidField } from '../errors.ts';
 import type { RowValue } from '../features/row.ts';
-import { ColumnRows, type ColumnValues, MatrixRows, type RowSource } from '../features/row-source.ts';
+import { type Column, ColumnRows, type ColumnValues, MatrixRows, type RowSource } from '../features/row-source.ts';
 import { shownName } from '../features/shown-name.ts';
-import { Column, ScoreBatchRequest } from '../gen/scorewire/v1/scoring.ts';
+import { ScoreBatchRequest, Column as WireColumn } from '../gen/scorewire/v1/scoring.ts';
 
 /** The request without its rows, and the rows; undefined where there are none. */
 export type BatchRequest = {
@@ -102,7 +102,7 @@ function readMatrix(bytes: Uint8Array, { shared }: ScoreBatchRequest): RowSource
 
 function readColumns(bytes: Uint8Array, { shared }: ScoreBatchRequest): RowSource {
   const reader = new BinaryReader(bytes);
-  const columns = new Map<string, ColumnValues>();
+  const columns = new Map<string, Column>();
   while (reader.pos < reader.len) {
     const tag = reader.uint32();
     if (tag === MAP_ENTRY) readEntry(reader.bytes(), columns);
@@ -116,7 +116,7 @@ function readColumns(bytes: Uint8Array, { shared }: ScoreBatchRequest): RowSourc
   }
   let count: number | undefined;
   let first = '';
-  for (const [name, values] of columns) {
+  for (const [name, { values }] of columns) {
     if (count === undefined) {
       count = values.length;
       first = name;
@@ -128,7 +128,7 @@ function readColumns(bytes: Uint8Array, { shared }: ScoreBatchRequest): RowSourc
   return new ColumnRows(count ?? 0, columns, constants);
 }
 
-function readEntry(bytes: Uint8Array, columns: Map<string, ColumnValues>): void {
+function readEntry(bytes: Uint8Array, columns: Map<string, Column>): void {
   const reader = new BinaryReader(bytes);
   let name = '';
   const parts: Uint8Array[] = [];
@@ -138,11 +138,11 @@ function readEntry(bytes: Uint8Array, columns: Map<string, ColumnValues>): void 
     else if (tag === ENTRY_VALUE) parts.push(reader.bytes());
     else reader.skip(tag & 7, tag >>> 3);
   }
-  columns.set(name, readColumn(name, joined(parts)));
+  columns.set(name, { values: readColumn(name, joined(parts)) });
 }
 
 function readColumn(name: string, bytes: Uint8Array): ColumnValues {
-  return numbersOnly(bytes) ?? readAny(name, Column.decode(bytes));
+  return numbersOnly(bytes) ?? readAny(name, WireColumn.decode(bytes));
 }
 
 /** A column that is one packed list of numbers, as large ones mostly are; undefined for any other. */
@@ -156,7 +156,7 @@ function numbersOnly(bytes: Uint8Array): Float64Array | undefined {
   return values;
 }
 
-function readAny(name: string, { numbers, integers, texts, flags }: Column): ColumnValues {
+function readAny(name: string, { numbers, integers, texts, flags }: WireColumn): ColumnValues {
   const used = [numbers, integers, texts, flags].filter(({ length }) => length > 0);
   if (used.length > 1) {
     throw invalidField(

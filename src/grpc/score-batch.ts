@@ -146,7 +146,7 @@ function checkRows({ spec, encode }: ServedModel, rows: RowSource): void {
   if (rows.count === 0) return;
   // The encoder says what is wrong with all rows where the layout has no features to speak of.
   if (layout.kind !== 'features') {
-    encode(rows.row(0));
+    encode(rows.row(0, []));
     return;
   }
   if (!layout.dense && rows.form === 'dense') {

@@ -21,7 +21,7 @@ test('a matrix packed, not packed, in parts, at an odd place', () => {
     const { rows, request } = readBatchRequest(bytes);
     expect(request.model).toBe(model);
     expect(rows?.count).toBe(2);
-    expect([0, 1].map((row) => rows?.row(row))).toEqual([
+    expect([0, 1].map((row) => rows?.row(row, []))).toEqual([
       { form: 'dense', values: Float32Array.of(1, 2) },
       { form: 'dense', values: Float32Array.of(3, 4) },
     ]);
@@ -37,14 +37,18 @@ test('of matrix and columns the last one counts', () => {
     .bytes(matrixPart((w) => w.uint32(9).double(7)))
     .finish();
   const columns = new BinaryWriter().uint32(10).bytes(column).finish();
-  expect(readBatchRequest(head().uint32(34).bytes(matrix).uint32(42).bytes(columns).finish()).rows?.row(0)).toEqual({
-    form: 'named',
-    values: new Map([['a', 7]]),
-  });
-  expect(readBatchRequest(head().uint32(42).bytes(columns).uint32(34).bytes(matrix).finish()).rows?.row(0)).toEqual({
-    form: 'dense',
-    values: Float32Array.of(9),
-  });
+  expect(readBatchRequest(head().uint32(34).bytes(matrix).uint32(42).bytes(columns).finish()).rows?.row(0, [])).toEqual(
+    {
+      form: 'named',
+      values: new Map([['a', 7]]),
+    },
+  );
+  expect(readBatchRequest(head().uint32(42).bytes(columns).uint32(34).bytes(matrix).finish()).rows?.row(0, [])).toEqual(
+    {
+      form: 'dense',
+      values: Float32Array.of(9),
+    },
+  );
 });
 
 test('as ts-proto writes it, with what stands around the rows', () => {
@@ -69,7 +73,7 @@ test('as ts-proto writes it, with what stands around the rows', () => {
   );
   expect(entities).toBe(2);
   expect(request).toMatchObject({ model: 'm', chunkRows: 5, inOrder: true, minScore: 0.5 });
-  expect(rows?.row(1)).toEqual({
+  expect(rows?.row(1, [])).toEqual({
     form: 'named',
     values: new Map<string, unknown>([
       ['s', 'all'],
