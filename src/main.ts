@@ -3,6 +3,7 @@ import { type ServiceError, status as Status } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import { addBench } from './cli/bench.ts';
 import { addCheck } from './cli/check.ts';
+import { addJob } from './cli/job.ts';
 import { addModels } from './cli/models.ts';
 import { addScore } from './cli/score.ts';
 import { addServe } from './cli/serve.ts';
@@ -26,6 +27,7 @@ addServe(program);
 addScore(program);
 addModels(program);
 addCheck(program);
+addJob(program);
 addBench(program);
 
 try {

@@ -106,6 +106,12 @@ export const settingTable = {
       doc: 'Time to aim for from arrival to answer, for models without their own; absent: the larger of 10 ms and 5 single-row runs.',
     }),
   },
+  jobs: {
+    file: optional(path(), {
+      flag: '--jobs',
+      doc: 'YAML file with the jobs that are run by name; absent: there are none.',
+    }),
+  },
   drain: {
     delayMs: setting(wholeNumber(0, 600_000), 0, {
       unit: 'ms',

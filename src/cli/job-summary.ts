@@ -1,0 +1,39 @@
+// What a job that is done says to people.
+import type { JobDefinition } from '../config/job-definition.ts';
+import type { JobSummary } from '../jobs/job-run.ts';
+
+/** Of all rows, from 0 to 1. */
+export function rejectedShare({ rows, scored }: JobSummary): number {
+  return rows === 0 ? 0 : (rows - scored) / rows;
+}
+
+export function summaryText(summary: JobSummary, definition: JobDefinition): string {
+  const { model, version, rows, scored, rejected, segments, resumed, seconds } = summary;
+  const lines: [string, string][] = [
+    ['model', `${model}, version ${version}`],
+    ['rows', `${count(rows)}${resumed > 0 ? `, ${count(resumed)} of them scored by an earlier run` : ''}`],
+    ['scored', count(scored)],
+  ];
+  for (const [name, found] of Object.entries(segments))
+    lines.push([`  ${name}`, `${count(found)}${part(found, scored)}`]);
+  const highest = Object.entries(segments).at(-1);
+  if (highest !== undefined) lines.push(['high risk', `${count(highest[1])} (${highest[0]})`]);
+  lines.push(['rejected', `${count(rows - scored)}${part(rows - scored, rows)}`]);
+  for (const [reason, found] of Object.entries(rejected)) lines.push([`  ${reason}`, count(found)]);
+  lines.push(['seconds', seconds.toFixed(1)]);
+  lines.push(['rows a second', count(Math.round((rows - resumed) / seconds))]);
+  lines.push(['scores', definition.output]);
+  if (rows > scored) lines.push(['rejected rows', definition.rejects]);
+  const width = Math.max(...lines.map(([name]) => name.length));
+  const text = lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
+  if (rejectedShare(summary) <= definition.maxRejected) return text;
+  return `${text}More rows were rejected than the job allows (${definition.maxRejected * 100} %).\n`;
+}
+
+export function count(number: number): string {
+  return number.toLocaleString('en-US');
+}
+
+function part(some: number, all: number): string {
+  return all === 0 ? '' : ` (${((100 * some) / all).toFixed(1)} %)`;
+}

@@ -1,0 +1,196 @@
+// A job's thread: it reads, encodes and writes; what it has encoded goes to the I/O thread, whose workers score it.
+import { statSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { SetupError } from '../errors.ts';
+import type { RowLayout } from '../models/model.ts';
+import type { TensorData } from '../tensor.ts';
+import { ChunkEncoder } from './encode-chunk.ts';
+import { FileSink } from './file-sink.ts';
+import type { InputChunk } from './job-input.ts';
+import { type FoundFile, findFiles, openInput } from './job-input.ts';
+import type { JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
+import { beginOrResume, openState, removeState } from './job-state.ts';
+import type { FromJob, JobPhase, JobTask, ToJob } from './messages.ts';
+
+/** Chunks that are with the workers, or wait for them, at once: some 30,000 rows. */
+const MAX_PIECES = 16;
+
+/** What is scored is kept after so many rows, which DuckDB then writes without a detour, or so long. */
+const KEEP_ROWS = 122_880;
+const KEEP_MS = 5_000;
+
+/** The run was told to stop. */
+class Stopped extends Error {}
+
+type Scored = Extract<ToJob, { kind: 'scored' }>;
+
+/** A chunk that the workers have. */
+type Pending = { chunk: InputChunk; encoder: ChunkEncoder; rejected: RejectedRow[]; scored: Promise<Scored> };
+
+const port = parentPort as NonNullable<typeof parentPort>;
+const task = workerData as JobTask;
+const waiting = new Map<number, (scored: Scored) => void>();
+let stop: (error: Stopped) => void = () => {};
+const stopped = new Promise<never>((_resolve, reject) => {
+  stop = reject;
+});
+// Who waits for something races it; nobody else has to hear of it.
+stopped.catch(() => {});
+
+port.on('message', (message: ToJob) => {
+  if (message.kind === 'stop') {
+    stop(new Stopped());
+    return;
+  }
+  waiting.get(message.firstRow)?.(message);
+  waiting.delete(message.firstRow);
+});
+
+try {
+  await run();
+} catch (error) {
+  if (error instanceof Stopped) tell({ kind: 'stopped' });
+  else
+    tell({
+      kind: 'failed',
+      message: error instanceof SetupError ? error.message : ((error as Error).stack ?? String(error)),
+      setup: error instanceof SetupError,
+    });
+} finally {
+  port.close();
+}
+
+async function run(): Promise<void> {
+  const { definition, directories, fresh } = task;
+  const database = await openState(definition.output, directories);
+  let done = false;
+  try {
+    const files = await findFiles(database, definition);
+    const { resumed, replaced } = await beginOrResume(database, planText(files), fresh);
+    if (replaced) note('what an earlier run left was of another input, model or job: starting over');
+    const progress = { rows: 0, done: 0, resumed: 0, rejected: 0 };
+    const show = (phase: JobPhase): void => tell({ kind: 'progress', progress: { phase, ...progress } });
+    show('reading');
+    const input = await orStopped(openInput(database, definition, files, task.model));
+    const encoder = new ChunkEncoder(task.model.name, featuresOf(task.model.rows), input.plan, task.model.blockRows);
+    const sink: JobSink = await FileSink.open({
+      database,
+      definition,
+      model: task.model,
+      entities: input.entities,
+      checkInput: () => checkUnchanged(files),
+    });
+    progress.rows = input.rows;
+    progress.done = sink.rowsKept;
+    progress.resumed = sink.rowsKept;
+    progress.rejected = sink.rejectedKept;
+    if (resumed && sink.rowsKept > 0) note(`going on behind the ${sink.rowsKept} rows of an earlier run`);
+    show('scoring');
+    await score(input.chunks(sink.rowsKept), encoder, sink, ({ scores, rejected }) => {
+      progress.done += scores.length;
+      progress.rejected += rejected.length;
+      show('scoring');
+    });
+    show('writing');
+    const counts = await sink.finish();
+    done = true;
+    database.close();
+    removeState(definition.output);
+    tell({ kind: 'done', counts, resumed: progress.resumed });
+  } finally {
+    if (!done) database.close();
+  }
+}
+
+/** Scores all chunks, several at a time, and hands them on in order. */
+async function score(
+  chunks: AsyncGenerator<InputChunk>,
+  encoder: ChunkEncoder,
+  sink: JobSink,
+  onTaken: (rows: ScoredRows) => void,
+): Promise<void> {
+  const pending: Pending[] = [];
+  let unkept = 0;
+  let keptMs = performance.now();
+  const takeOldest = async (): Promise<void> => {
+    const oldest = pending.shift() as Pending;
+    const rows = scoredRows(oldest, await orStopped(oldest.scored));
+    await sink.take(rows);
+    unkept += rows.scores.length;
+    onTaken(rows);
+    if (unkept < KEEP_ROWS && performance.now() - keptMs < KEEP_MS) return;
+    await sink.keep();
+    unkept = 0;
+    keptMs = performance.now();
+  };
+  try {
+    for await (const chunk of chunks) {
+      if (pending.length === MAX_PIECES) await takeOldest();
+      pending.push(send(chunk, encoder));
+    }
+    while (pending.length > 0) await takeOldest();
+  } finally {
+    // Stopped or failed: what was taken is good, and the next run goes on from there.
+    await sink.keep();
+  }
+}
+
+function send(chunk: InputChunk, encoder: ChunkEncoder): Pending {
+  const { piece, rejected } = encoder.encode(chunk);
+  const scored = new Promise<Scored>((resolve) => waiting.set(piece.firstRow, resolve));
+  const buffers = piece.blocks.flatMap(({ rows, inputs }) => [rows, ...inputs].flatMap(bufferOf));
+  port.postMessage({ kind: 'piece', piece } satisfies FromJob, buffers);
+  return { chunk, encoder, rejected, scored };
+}
+
+function bufferOf(data: TensorData | Int32Array): ArrayBuffer[] {
+  return Array.isArray(data) ? [] : [data.buffer as ArrayBuffer];
+}
+
+function scoredRows({ chunk, encoder, rejected }: Pending, scored: Scored): ScoredRows {
+  const { scores, labels, segments, errors } = scored;
+  const { firstRow, data } = chunk;
+  for (const { row, reason, message } of errors) {
+    rejected.push({ ...encoder.rowAt(data, row - firstRow), row, reason, field: '', message });
+  }
+  for (const { row } of rejected) {
+    scores[row - firstRow] = Number.NaN;
+    labels[row - firstRow] = -1;
+    segments[row - firstRow] = -1;
+  }
+  return { firstRow, scores, labels, segments, rejected, scoredAtMs: Date.now() };
+}
+
+/** Everything that decides what the scores are. */
+function planText(files: readonly FoundFile[]): string {
+  const { definition, model } = task;
+  const { query, entity, inputFormat } = definition;
+  const { name, version, digest, rule, rows } = model;
+  const layout = JSON.stringify(rows, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value));
+  return JSON.stringify({ files, query, entity, inputFormat, name, version, digest, rule, layout });
+}
+
+function checkUnchanged(files: readonly FoundFile[]): void {
+  for (const { path, bytes, modifiedMs } of files) {
+    const now = statSync(path, { throwIfNoEntry: false });
+    if (now?.size === bytes && now.mtimeMs === modifiedMs) continue;
+    throw new SetupError(`input: ${path} changed while it was read; run the job again`);
+  }
+}
+
+function featuresOf(rows: RowLayout): Extract<RowLayout, { kind: 'features' }> {
+  // planColumns has refused all others.
+  return rows as Extract<RowLayout, { kind: 'features' }>;
+}
+
+function orStopped<T>(work: Promise<T>): Promise<T> {
+  return Promise.race([work, stopped]);
+}
+
+function note(text: string): void {
+  tell({ kind: 'note', text });
+}
+
+function tell(message: FromJob): void {
+  port.postMessage(message);
+}

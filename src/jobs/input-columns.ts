@@ -1,0 +1,196 @@
+// Which column of an input is which feature, and how SQL casts it to what the feature takes. Anything that a cast would
+// change is left to the encoder to judge, as it judges what callers send.
+import { distance } from 'fastest-levenshtein';
+import { SetupError } from '../errors.ts';
+import type { Feature, RowLayout } from '../models/model.ts';
+import { sqlName, sqlText } from './duckdb.ts';
+
+/** A column of the input, its type in DuckDB's words. */
+export type InputColumn = { name: string; type: string };
+
+/** What the rows are read with: expressions over the input's columns. */
+export type ColumnPlan = {
+  /** VARCHAR: the entity in its canonical form; NULL where the row has none. */
+  entity: string;
+  /** One a feature that has a column, in the model's order. */
+  features: readonly { feature: Feature; sql: string }[];
+  /** VARCHAR: `place in features:text` of a row's first value that can't be cast, else NULL; undefined: all can. */
+  bad: string | undefined;
+};
+
+/** Columns that say whom a row is about, where nobody named one. */
+const ENTITY_NAMES = ['entity_id', 'id'];
+
+const SMALL_INTEGERS = ['TINYINT', 'SMALLINT', 'INTEGER', 'UTINYINT', 'USMALLINT', 'UINTEGER'];
+const INTEGERS = [...SMALL_INTEGERS, 'BIGINT'];
+const WIDE_INTEGERS = ['UBIGINT', 'HUGEINT', 'UHUGEINT'];
+const TEXTS = ['VARCHAR', 'UUID'];
+
+/**
+ * Plans the columns of an input for a model.
+ * @param parse the input is text: its columns are VARCHAR, and their texts are read as what the features are
+ * @throws SetupError with everything that is wrong with the columns, one a line
+ */
+export function planColumns(
+  model: string,
+  layout: RowLayout,
+  columns: readonly InputColumn[],
+  entityName: string | undefined,
+  parse: boolean,
+): ColumnPlan {
+  if (layout.kind === 'unknown') throw new SetupError(`${model}: ${layout.problem}`);
+  if (layout.kind === 'open') throw new SetupError(`${model} takes rows of any length: a job can't tell its columns`);
+  const entity = entityColumn(columns, layout.features, entityName);
+  const problems: string[] = [];
+  const found = layout.named
+    ? columnsByName(layout.features, columns, problems)
+    : columnsByPlace(model, layout.features, columns, entity, problems);
+  const features: { feature: Feature; sql: string }[] = [];
+  const bad: string[] = [];
+  for (const [feature, column] of found) {
+    const sql = parse ? parsed(feature, column) : cast(feature, column);
+    if (sql === undefined) {
+      problems.push(
+        `input: column ${column.name} is ${column.type}, and ${feature.name} is ${article(feature)}; a query can cast it`,
+      );
+      continue;
+    }
+    if (sql.includes('TRY_CAST')) {
+      const value = sqlName(column.name);
+      bad.push(`CASE WHEN ${value} IS NOT NULL AND (${sql}) IS NULL THEN '${features.length}:' || ${value} END`);
+    }
+    features.push({ feature, sql });
+  }
+  if (problems.length > 0) throw new SetupError(problems.join('\n'));
+  return {
+    entity: canonical(entity),
+    features,
+    bad: bad.length === 0 ? undefined : `COALESCE(${bad.join(', ')}, NULL::VARCHAR)`,
+  };
+}
+
+/** @throws SetupError where no column is it */
+export function entityColumn(
+  columns: readonly InputColumn[],
+  features: readonly Feature[],
+  name: string | undefined,
+): InputColumn {
+  if (name !== undefined) {
+    const column = columnOf(columns, name);
+    if (column !== undefined) return column;
+    throw new SetupError(`entity: the input has no column ${name}; its columns are ${listOf(columns)}`);
+  }
+  for (const usual of ENTITY_NAMES) {
+    const column = columnOf(columns, usual);
+    if (column !== undefined) return column;
+  }
+  const others = columns.filter(
+    (column) => column.name.toLowerCase().endsWith('_id') && !features.some((feature) => feature.name === column.name),
+  );
+  if (others.length === 1) return others[0] as InputColumn;
+  throw new SetupError(
+    `entity: say which column has the entity id: none is called ${ENTITY_NAMES.join(' or ')}, and ${others.length === 0 ? 'none' : 'not only one'} ends in _id; the input's columns are ${listOf(columns)}`,
+  );
+}
+
+function columnsByName(
+  features: readonly Feature[],
+  columns: readonly InputColumn[],
+  problems: string[],
+): [Feature, InputColumn][] {
+  return features.flatMap((feature): [Feature, InputColumn][] => {
+    const column = columnOf(columns, feature.name);
+    if (column !== undefined) return [[feature, column]];
+    if (feature.default === undefined) {
+      problems.push(`input: expected a column ${feature.name}, found none${nearest(feature.name, columns)}`);
+    }
+    return [];
+  });
+}
+
+function columnsByPlace(
+  model: string,
+  features: readonly Feature[],
+  columns: readonly InputColumn[],
+  entity: InputColumn,
+  problems: string[],
+): [Feature, InputColumn][] {
+  const others = columns.filter((column) => column !== entity);
+  if (others.length !== features.length) {
+    problems.push(
+      `input: ${model} has no feature names: expected ${features.length} columns beside ${entity.name}, in the model's order, found ${others.length}`,
+    );
+    return [];
+  }
+  return features.map((feature, index) => [feature, others[index] as InputColumn]);
+}
+
+/** By its very name, or else in any case, as SQL has it. */
+function columnOf(columns: readonly InputColumn[], name: string): InputColumn | undefined {
+  return (
+    columns.find((column) => column.name === name) ??
+    columns.find((column) => column.name.toLowerCase() === name.toLowerCase())
+  );
+}
+
+/** A typed column as the feature takes it; undefined where no value of the one is a value of the other. */
+function cast(feature: Feature, { name, type }: InputColumn): string | undefined {
+  const value = sqlName(name);
+  const base = type.replace(/\(.*/, '');
+  const whole = INTEGERS.includes(base);
+  const real = base === 'FLOAT' ? value : base === 'DOUBLE' || base === 'DECIMAL' ? `${value}::DOUBLE` : undefined;
+  switch (feature.type) {
+    case 'number':
+      return whole || WIDE_INTEGERS.includes(base) ? `${value}::DOUBLE` : real;
+    case 'integer':
+      if (WIDE_INTEGERS.includes(base)) return `TRY_CAST(${value} AS BIGINT)`;
+      return whole ? `${value}::BIGINT` : real;
+    case 'text':
+      return TEXTS.includes(base) || base === 'ENUM' ? `${value}::VARCHAR` : undefined;
+    case 'flag':
+      return base === 'BOOLEAN' ? value : whole ? `${value}::BIGINT` : real;
+  }
+}
+
+/** A text as the feature takes it; NULL where it can't be read so. */
+function parsed(feature: Feature, { name }: InputColumn): string {
+  const value = sqlName(name);
+  switch (feature.type) {
+    case 'number':
+      return `TRY_CAST(${value} AS DOUBLE)`;
+    case 'integer':
+      // DuckDB rounds 5.5 to 6.
+      return `CASE WHEN TRY_CAST(${value} AS DOUBLE) = TRY_CAST(${value} AS BIGINT) THEN TRY_CAST(${value} AS BIGINT) END`;
+    case 'text':
+      return value;
+    case 'flag':
+      return `TRY_CAST(${value} AS BOOLEAN)`;
+  }
+}
+
+/** 42, 42.0 (as pandas writes integers that may be missing) and "42" are one entity. */
+function canonical({ name, type }: InputColumn): string {
+  const value = sqlName(name);
+  if (!/^(FLOAT|DOUBLE|DECIMAL)/.test(type)) return `${value}::VARCHAR`;
+  return `CASE WHEN ${value} = floor(${value}) AND abs(${value}) < 1e15 THEN ${value}::BIGINT::VARCHAR ELSE ${value}::VARCHAR END`;
+}
+
+function article({ type }: Feature): string {
+  return type === 'integer' ? 'an integer' : type === 'text' ? 'text' : `a ${type}`;
+}
+
+function nearest(name: string, columns: readonly InputColumn[]): string {
+  const [best] = columns.map((column) => column.name).sort((a, b) => distance(a, name) - distance(b, name));
+  return best !== undefined && distance(best, name) <= name.length / 3 ? ` (there is ${best})` : '';
+}
+
+/** At most twenty names, for a message. */
+function listOf(columns: readonly InputColumn[]): string {
+  const names = columns.map(({ name }) => name);
+  return names.length > 20 ? `${names.slice(0, 20).join(', ')}, ...` : names.join(', ');
+}
+
+/** The structure that `json_transform` reads a line by: every wanted key as text. */
+export function jsonStructure(names: readonly string[]): string {
+  return sqlText(JSON.stringify(Object.fromEntries(names.map((name) => [name, 'VARCHAR']))));
+}

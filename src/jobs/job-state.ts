@@ -1,0 +1,65 @@
+// What a job keeps beside its output while it runs, in one DuckDB file: the input where that is no Parquet, the scores so
+// far, what was rejected. It is the checkpoint, and as only one process can have it open, the lock.
+import { mkdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Database, sqlText } from './duckdb.ts';
+
+/** The layout of the tables; a file of another one is not gone on with. */
+const LAYOUT = 1;
+
+const TABLES = [
+  'CREATE TABLE job (plan VARCHAR)',
+  'CREATE TABLE scores (score FLOAT, label INTEGER, segment USMALLINT, error VARCHAR, scored_at BIGINT)',
+  `CREATE TABLE rejects (
+    "row" BIGINT, entity_id VARCHAR, file VARCHAR, line BIGINT, reason VARCHAR, field VARCHAR, message VARCHAR,
+    "values" VARCHAR)`,
+];
+
+export type JobState = {
+  database: Database;
+  /** Whether the job goes on where one before it was ended. */
+  resumed: boolean;
+  /** Whether what was there belonged to another input, model or job, and is gone. */
+  replaced: boolean;
+};
+
+function statePath(output: string): string {
+  return `${output}.job`;
+}
+
+/**
+ * Opens the state of the job that writes `output`.
+ * @throws SetupError where another process runs it
+ */
+export async function openState(output: string, directories: readonly string[] | undefined): Promise<Database> {
+  const path = statePath(output);
+  mkdirSync(dirname(path), { recursive: true });
+  return Database.open(path, { temporaryDirectory: `${path}.tmp`, directories });
+}
+
+/**
+ * Goes on with what is there if it was made by the same plan; else begins anew.
+ * @param plan everything that decides what the scores are
+ */
+export async function beginOrResume(database: Database, plan: string, fresh: boolean): Promise<JobState> {
+  const said = JSON.stringify({ layout: LAYOUT, plan });
+  const tables = (await database.rows<{ name: string }>('SELECT table_name AS name FROM duckdb_tables()')).map(
+    ({ name }) => name,
+  );
+  const found = tables.includes('job')
+    ? (await database.rows<{ plan: string }>('SELECT plan FROM job'))[0]?.plan
+    : undefined;
+  if (!fresh && found === said) return { database, resumed: true, replaced: false };
+  await database.run('BEGIN');
+  for (const table of tables) await database.run(`DROP TABLE ${table}`);
+  for (const table of TABLES) await database.run(table);
+  await database.run(`INSERT INTO job VALUES (${sqlText(said)})`);
+  await database.run('COMMIT');
+  return { database, resumed: false, replaced: found !== undefined && !fresh };
+}
+
+/** Removes the files of a state that is closed. */
+export function removeState(output: string): void {
+  const path = statePath(output);
+  for (const name of [path, `${path}.wal`, `${path}.tmp`]) rmSync(name, { recursive: true, force: true });
+}

@@ -1,0 +1,63 @@
+// What the I/O thread and a job's thread say to each other.
+import type { JobDefinition } from '../config/job-definition.ts';
+import type { RowLayout } from '../models/model.ts';
+import type { RowPiece } from '../scoring/block-feed.ts';
+import type { JobCounts } from './job-sink.ts';
+
+/** What a job's thread begins with. */
+export type JobTask = {
+  definition: JobDefinition;
+  /** Whether what an earlier run of the job left is thrown away. */
+  fresh: boolean;
+  /** The only directories that it may open files in; undefined: any. */
+  directories: readonly string[] | undefined;
+  model: {
+    name: string;
+    version: number;
+    digest: string;
+    rows: RowLayout;
+    /** Names, from the lowest up. */
+    segments: readonly string[];
+    /** What decides score, label and segment beside the model file. */
+    rule: string;
+    /** Rows of a block. */
+    blockRows: number;
+  };
+};
+
+/** Where a job is. */
+export type JobPhase = 'reading' | 'scoring' | 'writing';
+
+export type JobProgress = {
+  phase: JobPhase;
+  /** Rows of the input; 0 before it is known. */
+  rows: number;
+  /** Rows that are scored or rejected, those of earlier runs included. */
+  done: number;
+  /** Of these, the ones that earlier runs did. */
+  resumed: number;
+  rejected: number;
+};
+
+export type FromJob =
+  | { kind: 'progress'; progress: JobProgress }
+  /** Something that whoever runs the job should know, and that doesn't end it. */
+  | { kind: 'note'; text: string }
+  | { kind: 'piece'; piece: RowPiece }
+  | { kind: 'done'; counts: JobCounts; resumed: number }
+  /** `setup`: the message says all, and is for whoever wrote the job. */
+  | { kind: 'failed'; message: string; setup: boolean }
+  /** As it was told to: a run after this one goes on from here. */
+  | { kind: 'stopped' };
+
+export type ToJob =
+  | {
+      kind: 'scored';
+      firstRow: number;
+      scores: Float32Array;
+      labels: Int32Array;
+      segments: Int32Array;
+      /** Rows that the model could not score. */
+      errors: readonly { row: number; reason: string; message: string }[];
+    }
+  | { kind: 'stop' };
