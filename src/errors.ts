@@ -16,6 +16,8 @@ export type ErrorKind =
   | 'deadline_exceeded'
   /** The caller left. */
   | 'cancelled'
+  /** Not for this caller. */
+  | 'permission_denied'
   /** Known to the contract, not built. */
   | 'unimplemented'
   /** A fault of ours; the log has the cause under `id`. */

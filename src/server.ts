@@ -1,11 +1,15 @@
 // The only place where parts are put together: build, warm, listen, drain.
 
 import { readFileSync } from 'node:fs';
+import type { JobDefinition } from './config/job-definition.ts';
+import { readJobs } from './config/jobs-file.ts';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
-import { ScorewireError } from './errors.ts';
+import { ScorewireError, SetupError } from './errors.ts';
+import { AdminGate } from './grpc/admin-gate.ts';
 import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
+import { jobMethods, watchJobMethod } from './grpc/job-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
 import { scoreBatchMethod } from './grpc/score-batch.ts';
@@ -14,6 +18,9 @@ import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
+import { checkFormats } from './jobs/file-format.ts';
+import { JobRuns, type RunRecord } from './jobs/job-runs.ts';
+import type { ModelSpec } from './models/model.ts';
 import { readRepository } from './models/repository.ts';
 import { Admission } from './scoring/admission.ts';
 import type { ModelRegistry } from './scoring/model-registry.ts';
@@ -43,8 +50,8 @@ export type RunningServer = {
   drain(): Promise<boolean>;
 };
 
-/** The overall status, and the names under which gRPC health checks ask for it. */
-const SERVER_NAMES = ['', 'scorewire.v1.ScoringService', 'scorewire.v1.ModelService'];
+/** Each is also a name under which gRPC health checks ask for the overall status. */
+const SERVICES = ['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'scorewire.v1.JobService'];
 
 /**
  * Reads the models, listens (NOT_SERVING), loads and warms, and resolves when it serves.
@@ -53,6 +60,9 @@ const SERVER_NAMES = ['', 'scorewire.v1.ScoringService', 'scorewire.v1.ModelServ
 export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
   const { specs, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
+  const jobs = settings.jobs.file === undefined ? new Map() : readJobs(settings.jobs.file);
+  checkJobs(jobs, specs, settings.jobs.file ?? '');
+  const gate = new AdminGate(adminToken(settings.admin.tokenFile));
 
   const registry = new Registry();
   const metrics = createMetrics(registry);
@@ -72,7 +82,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const admission = new Admission(settings.limits.maxInFlight);
   metrics.inFlight.observe({}, () => admission.inFlight);
   const health = new Health();
-  for (const name of [...SERVER_NAMES, ...specs.map((spec) => spec.name)]) health.set(name, false);
+  for (const name of ['', ...SERVICES, ...specs.map((spec) => spec.name)]) health.set(name, false);
 
   // Before the models are there the door is closed.
   let engine: Engine | undefined;
@@ -93,19 +103,33 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     (name) => engine?.models.has(name) ?? false,
   );
   const scoreStreams = new ScoreStreams(edge, score);
+  const jobRuns = new JobRuns(jobs, () => (engine as Engine).bulkScorer, settings.jobs.maxRunning, {
+    note: (job, text) => log.info({ job }, text),
+    ended: (run, fault) => logJob(run, fault, log),
+  });
+  const readyJobs = (): JobRuns => {
+    servedModels();
+    return jobRuns;
+  };
   const grpc = new GrpcServer(settings.limits);
   grpc.addStreams([
     health.watch(),
     scoreStreams.method(),
+    watchJobMethod(edge, gate, readyJobs),
     scoreBatchMethod({
       edge,
       admission,
       scorer: () => (engine as Engine).bulkScorer,
       maxMessageBytes: settings.limits.maxBatchMessageBytes,
     }),
-    ...reflectionMethods(['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'grpc.health.v1.Health']),
+    ...reflectionMethods([...SERVICES, 'grpc.health.v1.Health']),
   ]);
-  grpc.addUnary([health.check(), ...modelMethods(edge, servedModels), scoreMethod(edge, score)]);
+  grpc.addUnary([
+    health.check(),
+    ...modelMethods(edge, servedModels),
+    ...jobMethods(edge, gate, readyJobs),
+    scoreMethod(edge, score),
+  ]);
 
   const setServing = (serving: boolean) => {
     if (state === 'DRAINING') return;
@@ -158,6 +182,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
         scoreStreams.drain();
+        const jobsEnded = jobRuns.drain();
         const idle = () => admission.empty();
         const answered = await grpc.close(idle, settings.drain.timeoutMs, () => {
           admission.drain();
@@ -166,6 +191,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
           );
         });
         admission.drain();
+        await jobsEnded;
         await (engine as Engine).close();
         await stop();
         return answered;
@@ -175,6 +201,41 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     await stop();
     throw error;
   }
+}
+
+/** Whatever keeps a job from ever running is said before anything listens. */
+function checkJobs(jobs: ReadonlyMap<string, JobDefinition>, specs: readonly ModelSpec[], file: string): void {
+  for (const [name, definition] of jobs) {
+    if (!specs.some((spec) => spec.name === definition.model)) {
+      const names = [...new Set(specs.map((spec) => spec.name))].join(', ');
+      throw new SetupError(`${file}: ${name}.model: there is no model ${definition.model}; there are ${names}`);
+    }
+    try {
+      checkFormats(definition);
+    } catch (error) {
+      throw new SetupError(`${file}: ${name}.${(error as Error).message}`, error);
+    }
+  }
+}
+
+function adminToken(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  let token: string;
+  try {
+    token = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new SetupError(`admin.token_file: can't read ${path}: ${(error as Error).message}`, error);
+  }
+  if (/^\S{16,}$/.test(token)) return token;
+  throw new SetupError(`admin.token_file: ${path}: expected one token of 16 characters or more, without spaces`);
+}
+
+function logJob({ job, id, state, message, summary }: RunRecord, fault: unknown, log: Logger): void {
+  const text = `job ${job} ${state}`;
+  const facts = { run: id, ...(message === '' ? {} : { reason: message }), ...summary };
+  if (fault !== undefined) log.error({ ...facts, err: fault }, text);
+  else if (state === 'failed') log.error(facts, text);
+  else log.info(facts, text);
 }
 
 function once<T>(action: () => Promise<T>): () => Promise<T> {

@@ -7,13 +7,13 @@ import type { Settings } from '../config/settings.ts';
 import { show } from '../config/sources.ts';
 import { startEngine } from '../engine.ts';
 import { SetupError } from '../errors.ts';
-import { JobRun, JobStopped, type JobSummary } from '../jobs/job-run.ts';
+import { JobRun, JobStopped, tooManyRejected } from '../jobs/job-run.ts';
 import { readRepository } from '../models/repository.ts';
 import { Registry } from '../telemetry/instruments.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { JobProgressView } from './job-progress.ts';
-import { rejectedShare, summaryText } from './job-summary.ts';
+import { summaryText } from './job-summary.ts';
 import { addSettingOptions } from './serve.ts';
 
 /** Finished, and more rows were rejected than the job allows. */
@@ -162,7 +162,7 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     const summary = await job.ended;
     view.end();
     process.stdout.write(flags.json ? `${JSON.stringify(summary, null, 2)}\n` : summaryText(summary, definition));
-    return exitStatus(summary, definition);
+    return tooManyRejected(summary, definition) ? EXIT_REJECTED : 0;
   } catch (error) {
     view.end();
     if (!(error instanceof JobStopped)) throw error;
@@ -173,8 +173,4 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     process.off('SIGTERM', interrupt);
     await engine.close();
   }
-}
-
-function exitStatus(summary: JobSummary, { maxRejected }: JobDefinition): number {
-  return rejectedShare(summary) > maxRejected ? EXIT_REJECTED : 0;
 }

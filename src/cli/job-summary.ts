@@ -1,11 +1,6 @@
 // What a job that is done says to people.
 import type { JobDefinition } from '../config/job-definition.ts';
-import type { JobSummary } from '../jobs/job-run.ts';
-
-/** Of all rows, from 0 to 1. */
-export function rejectedShare({ rows, scored }: JobSummary): number {
-  return rows === 0 ? 0 : (rows - scored) / rows;
-}
+import { type JobSummary, tooManyRejected } from '../jobs/job-run.ts';
 
 export function summaryText(summary: JobSummary, definition: JobDefinition): string {
   const { model, version, rows, scored, rejected, segments, resumed, seconds } = summary;
@@ -26,7 +21,7 @@ export function summaryText(summary: JobSummary, definition: JobDefinition): str
   if (rows > scored) lines.push(['rejected rows', definition.rejects]);
   const width = Math.max(...lines.map(([name]) => name.length));
   const text = lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
-  if (rejectedShare(summary) <= definition.maxRejected) return text;
+  if (!tooManyRejected(summary, definition)) return text;
   return `${text}More rows were rejected than the job allows (${definition.maxRejected * 100} %).\n`;
 }
 

@@ -111,6 +111,15 @@ export const settingTable = {
       flag: '--jobs',
       doc: 'YAML file with the jobs that are run by name; absent: there are none.',
     }),
+    maxRunning: setting(wholeNumber(1, 64), 1, {
+      unit: 'jobs',
+      doc: 'Jobs that run at once; what comes on top waits for its turn.',
+    }),
+  },
+  admin: {
+    tokenFile: optional(path(), {
+      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs); callers on this machine, and those with a client certificate, need none.',
+    }),
   },
   drain: {
     delayMs: setting(wholeNumber(0, 600_000), 0, {

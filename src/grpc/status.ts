@@ -24,6 +24,7 @@ const CODES: Record<ErrorKind, Status> = {
   unavailable: Status.UNAVAILABLE,
   deadline_exceeded: Status.DEADLINE_EXCEEDED,
   cancelled: Status.CANCELLED,
+  permission_denied: Status.PERMISSION_DENIED,
   unimplemented: Status.UNIMPLEMENTED,
   internal: Status.INTERNAL,
 };

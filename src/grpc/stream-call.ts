@@ -1,5 +1,6 @@
 // One call with streams of messages, either way, on its HTTP/2 stream.
 import { writeUint32 } from '../http2/frames.ts';
+import type { Peer } from '../http2/peer.ts';
 import type { RequestHead } from '../http2/request-head.ts';
 import type { ServerStream, StreamListener } from '../http2/stream.ts';
 import {
@@ -101,6 +102,10 @@ export class StreamCall implements StreamListener {
     stream.listener = call;
     if (Number.isNaN(timeoutMs)) call.refuse(wrongTimeout(head));
     else call.#handler = method.open(call);
+  }
+
+  get peer(): Peer {
+    return this.#stream.peer;
   }
 
   /** A request header. */

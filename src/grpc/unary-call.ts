@@ -1,4 +1,5 @@
 import { writeUint32 } from '../http2/frames.ts';
+import type { Peer } from '../http2/peer.ts';
 import type { RequestHead } from '../http2/request-head.ts';
 import type { ServerStream, StreamListener } from '../http2/stream.ts';
 import {
@@ -78,6 +79,10 @@ export class UnaryCall implements StreamListener {
     budget: MessageBudget,
   ): void {
     stream.listener = new UnaryCall(stream, head, method, maxMessageBytes, budget);
+  }
+
+  get peer(): Peer {
+    return this.#stream.peer;
   }
 
   /** A request header. */

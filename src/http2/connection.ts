@@ -43,7 +43,7 @@ export class Connection implements StreamOwner {
   idleSinceMs = performance.now();
   /** When the client was told to go, on the same clock; Infinity: it wasn't yet. */
   toldMs = Number.POSITIVE_INFINITY;
-  readonly #socket: Socket;
+  readonly socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #maxStreams: number;
   readonly #frames: FrameSequence;
@@ -61,7 +61,7 @@ export class Connection implements StreamOwner {
   readonly #settings: Buffer;
 
   constructor(socket: Socket, limits: ConnectionLimits, owner: ConnectionOwner) {
-    this.#socket = socket;
+    this.socket = socket;
     this.#owner = owner;
     this.#maxStreams = limits.maxStreams;
     this.#settings = settingsOf(limits);
@@ -103,7 +103,7 @@ export class Connection implements StreamOwner {
 
   /** Ends the connection and what is under way on it. */
   destroy(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
   // Of StreamOwner.
@@ -142,7 +142,7 @@ export class Connection implements StreamOwner {
     if (!this.#open) return;
     this.#open = false;
     this.sender.outbox.flush();
-    endSocket(this.#socket, hurry);
+    endSocket(this.socket, hurry);
   }
 
   /** The connection breaks the rules: it ends, and what is under way with it. */
@@ -168,7 +168,7 @@ export class Connection implements StreamOwner {
 
   readonly #onDrain = (): void => {
     if (this.sender.outbox.congested) return;
-    this.#socket.resume();
+    this.socket.resume();
     this.sender.pumpWaiting();
   };
 
@@ -176,7 +176,7 @@ export class Connection implements StreamOwner {
     if (!this.#open) return;
     try {
       if (this.#frames.read(chunk) === 'http1') {
-        this.#socket.write(HTTP1_ANSWER);
+        this.socket.write(HTTP1_ANSWER);
         this.#end(true);
       }
     } catch (error) {
@@ -184,7 +184,7 @@ export class Connection implements StreamOwner {
       this.#fail(error.code, error.message);
     }
     // Whoever doesn't take our answers is not asked for more questions.
-    if (this.#open && this.sender.outbox.congested) this.#socket.pause();
+    if (this.#open && this.sender.outbox.congested) this.socket.pause();
   };
 
   readonly #onFrame = (type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void => {

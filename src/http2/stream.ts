@@ -1,5 +1,7 @@
 // One request and its response on an HTTP/2 connection, as the server has them.
+import type { Socket } from 'node:net';
 import type { HeaderBlocks } from './header-encoder.ts';
+import { type Peer, peerOf } from './peer.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** Whoever serves a stream. */
@@ -33,6 +35,7 @@ export interface StreamSender {
 
 /** What a stream needs of its connection. */
 export interface StreamOwner {
+  readonly socket: Socket;
   readonly sender: StreamSender;
   resetStream(stream: ServerStream, code: number): void;
   /** Gives the client room for the bytes that the stream has taken. */
@@ -75,6 +78,10 @@ export class ServerStream {
     this.head = head;
     this.#owner = owner;
     this.sendWindowBytes = sendWindowBytes;
+  }
+
+  get peer(): Peer {
+    return peerOf(this.#owner.socket);
   }
 
   /** Sends the headers of the response, or, with `end`, the whole of it. */

@@ -1,5 +1,5 @@
 // A chunk of the input to blocks that workers take, and what is wrong with the rows that are in none.
-import type { DuckDBDataChunk } from '@duckdb/node-api';
+import type { DuckDBDataChunk, DuckDBValue } from '@duckdb/node-api';
 import type { ScorewireError } from '../errors.ts';
 import { type BlockEncoder, blockEncoder } from '../features/block-encoder.ts';
 import type { RowValue } from '../features/row.ts';
@@ -89,7 +89,7 @@ function rowAt(
   const values: Record<string, unknown> = {};
   for (const [index, { feature }] of features.entries()) {
     const value = data.getColumnVector(1 + index).getItem(row);
-    values[feature.name] = typeof value === 'bigint' ? asJson(value) : Number.isNaN(value) ? 'NaN' : value;
+    values[feature.name] = asJson(value);
   }
   const bad = data.columnCount > 1 + features.length ? data.getColumnVector(1 + features.length).getItem(row) : null;
   if (typeof bad === 'string') {
@@ -99,8 +99,10 @@ function rowAt(
   return { entityId: data.getColumnVector(0).getItem(row) as string | null, values: JSON.stringify(values) };
 }
 
-function asJson(value: bigint): number | string {
-  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+/** JSON has no NaN and no infinity, and few readers of it take integers beyond 2^53. */
+function asJson(value: DuckDBValue): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
 }
 
 /** What is wrong with a row, by the names that its columns have. */

@@ -5,9 +5,9 @@ import { SetupError } from '../errors.ts';
 import type { RowLayout } from '../models/model.ts';
 import type { TensorData } from '../tensor.ts';
 import { ChunkEncoder } from './encode-chunk.ts';
+import { checkFormats } from './file-format.ts';
 import { FileSink } from './file-sink.ts';
-import type { InputChunk } from './job-input.ts';
-import { type FoundFile, findFiles, openInput } from './job-input.ts';
+import { type FoundFile, findFiles, type InputChunk, openInput } from './job-input.ts';
 import type { JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
 import { beginOrResume, openState, removeState } from './job-state.ts';
 import type { FromJob, JobPhase, JobTask, ToJob } from './messages.ts';
@@ -62,8 +62,9 @@ try {
 
 async function run(): Promise<void> {
   const { definition, directories, fresh } = task;
+  checkFormats(definition);
   const database = await openState(definition.output, directories);
-  let done = false;
+  let begun = false;
   try {
     const files = await findFiles(database, definition);
     const { resumed, replaced } = await beginOrResume(database, planText(files), fresh);
@@ -80,6 +81,7 @@ async function run(): Promise<void> {
       entities: input.entities,
       checkInput: () => checkUnchanged(files),
     });
+    begun = true;
     progress.rows = input.rows;
     progress.done = sink.rowsKept;
     progress.resumed = sink.rowsKept;
@@ -93,12 +95,14 @@ async function run(): Promise<void> {
     });
     show('writing');
     const counts = await sink.finish();
-    done = true;
     database.close();
     removeState(definition.output);
     tell({ kind: 'done', counts, resumed: progress.resumed });
-  } finally {
-    if (!done) database.close();
+  } catch (error) {
+    database.close();
+    // A job that can't be run leaves nothing behind.
+    if (!begun && error instanceof SetupError) removeState(definition.output);
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 // Which kind of file a path names, and how DuckDB writes that.
-import type { FileFormat } from '../config/job-definition.ts';
+import type { FileFormat, JobDefinition } from '../config/job-definition.ts';
 import { SetupError } from '../errors.ts';
 
 const ENDINGS: Readonly<Record<string, FileFormat>> = {
@@ -25,6 +25,12 @@ export function formatOf(path: string, key: 'input' | 'output'): FileFormat {
   throw new SetupError(
     `${key}: ${path} has an ending that names no format; allowed are ${allowed.join(', ')}, or say ${key}_format`,
   );
+}
+
+/** @throws SetupError where the format of an input or of the output can't be told from its path */
+export function checkFormats({ input, inputFormat, output, outputFormat }: JobDefinition): void {
+  if (inputFormat === undefined) for (const path of input ?? []) formatOf(path, 'input');
+  if (outputFormat === undefined) formatOf(output, 'output');
 }
 
 /** What COPY is told for a file to be written. */

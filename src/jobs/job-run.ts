@@ -22,6 +22,15 @@ export type JobSummary = JobCounts & {
   seconds: number;
 };
 
+/** Of all rows, from 0 to 1. */
+export function rejectedShare({ rows, scored }: JobCounts): number {
+  return rows === 0 ? 0 : (rows - scored) / rows;
+}
+
+export function tooManyRejected(counts: JobCounts, { maxRejected }: JobDefinition): boolean {
+  return rejectedShare(counts) > maxRejected;
+}
+
 /** A job was stopped; a run after it goes on where it was. */
 export class JobStopped extends Error {}
 

@@ -1,0 +1,37 @@
+// Who may change what the server does: callers on its machine, with a client certificate, or with the server's token.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { ScorewireError } from '../errors.ts';
+import type { Peer } from '../http2/peer.ts';
+
+/** What the gate looks at of a call. */
+export type Caller = { readonly peer: Peer; header(name: string): string | undefined };
+
+export class AdminGate {
+  readonly #token: Buffer | undefined;
+
+  /** @param token undefined: nobody gets in by one */
+  constructor(token: string | undefined) {
+    this.#token = token === undefined ? undefined : digest(token);
+  }
+
+  /** @throws ScorewireError PERMISSION_DENIED */
+  check(caller: Caller): void {
+    const { local, certified } = caller.peer;
+    if (local || certified || this.#isToken(caller.header('authorization'))) return;
+    throw new ScorewireError(
+      'permission_denied',
+      'NOT_ADMIN',
+      "this service answers callers on the server's machine, with a client certificate, or with the server's token",
+    );
+  }
+
+  #isToken(authorization: string | undefined): boolean {
+    const [, given] = /^bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
+    // Of equal length, and compared in equal time.
+    return this.#token !== undefined && given !== undefined && timingSafeEqual(this.#token, digest(given));
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
