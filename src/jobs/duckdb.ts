@@ -64,9 +64,13 @@ export class Database {
     return this.#instance.connect();
   }
 
-  /** Ends whatever runs: who waits for it hears of an error. */
-  close(): void {
+  /** Ends what runs: who waits for it hears of an error. */
+  interrupt(): void {
     this.#connection.interrupt();
+  }
+
+  /** Not while something runs, which would end the process. */
+  close(): void {
     this.#connection.closeSync();
     this.#instance.closeSync();
   }

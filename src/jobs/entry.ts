@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { SetupError } from '../errors.ts';
 import type { RowLayout } from '../models/model.ts';
 import type { TensorData } from '../tensor.ts';
+import type { Database } from './duckdb.ts';
 import { ChunkEncoder } from './encode-chunk.ts';
 import { checkFormats } from './file-format.ts';
 import { FileSink } from './file-sink.ts';
@@ -72,7 +73,7 @@ async function run(): Promise<void> {
     const progress = { rows: 0, done: 0, resumed: 0, rejected: 0 };
     const show = (phase: JobPhase): void => tell({ kind: 'progress', progress: { phase, ...progress } });
     show('reading');
-    const input = await orStopped(openInput(database, definition, files, task.model));
+    const input = await interruptible(database, openInput(database, definition, files, task.model));
     const encoder = new ChunkEncoder(task.model.name, featuresOf(task.model.rows), input.plan, task.model.blockRows);
     const sink: JobSink = await FileSink.open({
       database,
@@ -94,7 +95,7 @@ async function run(): Promise<void> {
       show('scoring');
     });
     show('writing');
-    const counts = await sink.finish();
+    const counts = await interruptible(database, sink.finish());
     database.close();
     removeState(definition.output);
     tell({ kind: 'done', counts, resumed: progress.resumed });
@@ -118,7 +119,7 @@ async function score(
   let keptMs = performance.now();
   const takeOldest = async (): Promise<void> => {
     const oldest = pending.shift() as Pending;
-    const rows = scoredRows(oldest, await orStopped(oldest.scored));
+    const rows = scoredRows(oldest, await Promise.race([oldest.scored, stopped]));
     await sink.take(rows);
     unkept += rows.scores.length;
     onTaken(rows);
@@ -187,8 +188,17 @@ function featuresOf(rows: RowLayout): Extract<RowLayout, { kind: 'features' }> {
   return rows as Extract<RowLayout, { kind: 'features' }>;
 }
 
-function orStopped<T>(work: Promise<T>): Promise<T> {
-  return Promise.race([work, stopped]);
+/** A query that is under way when the job is stopped ends before anything is closed; one that is done by then counts. */
+async function interruptible<T>(database: Database, work: Promise<T>): Promise<T> {
+  try {
+    return await Promise.race([work, stopped]);
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    database.interrupt();
+    return await work.catch(() => {
+      throw error;
+    });
+  }
 }
 
 function note(text: string): void {

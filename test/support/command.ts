@@ -40,6 +40,7 @@ export class Command {
     });
     this.#child.stderr?.on('data', (chunk) => {
       this.stderr += chunk;
+      this.#look();
     });
     this.ended = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => {
@@ -66,15 +67,24 @@ export class Command {
   }
 
   /** The first line of the log whose message matches; rejects if the process ends without it. */
-  async logged(message: RegExp): Promise<{ msg: string; [key: string]: unknown }> {
+  logged(message: RegExp): Promise<{ msg: string; [key: string]: unknown }> {
+    return this.#found(message, () => this.log.find((line) => message.test(line.msg)));
+  }
+
+  /** Resolves when standard error has it; rejects if the process ends without it. */
+  async said(text: RegExp): Promise<void> {
+    await this.#found(text, () => text.exec(this.stderr) ?? undefined);
+  }
+
+  async #found<T>(what: RegExp, look: () => T | undefined): Promise<T> {
     let hasEnded = false;
     void this.ended.then(() => {
       hasEnded = true;
     });
     for (;;) {
-      const found = this.log.find((line) => message.test(line.msg));
+      const found = look();
       if (found !== undefined) return found;
-      if (hasEnded) throw new Error(`no ${message} in the log:\n${this.stdout}\n${this.stderr}`);
+      if (hasEnded) throw new Error(`no ${what} in what it said:\n${this.stdout}\n${this.stderr}`);
       await new Promise<void>((resolve) => {
         this.#look = resolve;
       });
