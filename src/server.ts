@@ -5,7 +5,7 @@ import type { JobDefinition } from './config/job-definition.ts';
 import { readJobs } from './config/jobs-file.ts';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
-import { ScorewireError, SetupError } from './errors.ts';
+import { ScorewireError } from './errors.ts';
 import { AdminGate } from './grpc/admin-gate.ts';
 import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
@@ -18,9 +18,8 @@ import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
-import { checkFormats } from './jobs/file-format.ts';
-import { JobRuns, type RunRecord } from './jobs/job-runs.ts';
-import type { ModelSpec } from './models/model.ts';
+import { checkJobs } from './jobs/check-jobs.ts';
+import { JobRuns } from './jobs/job-runs.ts';
 import { readRepository } from './models/repository.ts';
 import { Admission } from './scoring/admission.ts';
 import type { ModelRegistry } from './scoring/model-registry.ts';
@@ -60,9 +59,9 @@ const SERVICES = ['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 's
 export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
   const { specs, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
-  const jobs = settings.jobs.file === undefined ? new Map() : readJobs(settings.jobs.file);
+  const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
-  const gate = new AdminGate(adminToken(settings.admin.tokenFile));
+  const gate = AdminGate.withTokenFile(settings.admin.tokenFile);
 
   const registry = new Registry();
   const metrics = createMetrics(registry);
@@ -103,10 +102,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     (name) => engine?.models.has(name) ?? false,
   );
   const scoreStreams = new ScoreStreams(edge, score);
-  const jobRuns = new JobRuns(jobs, () => (engine as Engine).bulkScorer, settings.jobs.maxRunning, {
-    note: (job, text) => log.info({ job }, text),
-    ended: (run, fault) => logJob(run, fault, log),
-  });
+  const jobRuns = new JobRuns(jobs, () => (engine as Engine).bulkScorer, settings.jobs.maxRunning, metrics, log);
   const readyJobs = (): JobRuns => {
     servedModels();
     return jobRuns;
@@ -201,41 +197,6 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     await stop();
     throw error;
   }
-}
-
-/** Whatever keeps a job from ever running is said before anything listens. */
-function checkJobs(jobs: ReadonlyMap<string, JobDefinition>, specs: readonly ModelSpec[], file: string): void {
-  for (const [name, definition] of jobs) {
-    if (!specs.some((spec) => spec.name === definition.model)) {
-      const names = [...new Set(specs.map((spec) => spec.name))].join(', ');
-      throw new SetupError(`${file}: ${name}.model: there is no model ${definition.model}; there are ${names}`);
-    }
-    try {
-      checkFormats(definition);
-    } catch (error) {
-      throw new SetupError(`${file}: ${name}.${(error as Error).message}`, error);
-    }
-  }
-}
-
-function adminToken(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  let token: string;
-  try {
-    token = readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new SetupError(`admin.token_file: can't read ${path}: ${(error as Error).message}`, error);
-  }
-  if (/^\S{16,}$/.test(token)) return token;
-  throw new SetupError(`admin.token_file: ${path}: expected one token of 16 characters or more, without spaces`);
-}
-
-function logJob({ job, id, state, message, summary }: RunRecord, fault: unknown, log: Logger): void {
-  const text = `job ${job} ${state}`;
-  const facts = { run: id, ...(message === '' ? {} : { reason: message }), ...summary };
-  if (fault !== undefined) log.error({ ...facts, err: fault }, text);
-  else if (state === 'failed') log.error(facts, text);
-  else log.info(facts, text);
 }
 
 function once<T>(action: () => Promise<T>): () => Promise<T> {

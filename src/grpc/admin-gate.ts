@@ -1,6 +1,7 @@
 // Who may change what the server does: callers on its machine, with a client certificate, or with the server's token.
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { ScorewireError } from '../errors.ts';
+import { readFileSync } from 'node:fs';
+import { ScorewireError, SetupError } from '../errors.ts';
 import type { Peer } from '../http2/peer.ts';
 
 /** What the gate looks at of a call. */
@@ -12,6 +13,19 @@ export class AdminGate {
   /** @param token undefined: nobody gets in by one */
   constructor(token: string | undefined) {
     this.#token = token === undefined ? undefined : digest(token);
+  }
+
+  /** @throws SetupError for a file that can't be read, or has no token in it */
+  static withTokenFile(path: string | undefined): AdminGate {
+    if (path === undefined) return new AdminGate(undefined);
+    let token: string;
+    try {
+      token = readFileSync(path, 'utf8').trim();
+    } catch (error) {
+      throw new SetupError(`admin.token_file: can't read ${path}: ${(error as Error).message}`, error);
+    }
+    if (/^\S{16,}$/.test(token)) return new AdminGate(token);
+    throw new SetupError(`admin.token_file: ${path}: expected one token of 16 characters or more, without spaces`);
   }
 
   /** @throws ScorewireError PERMISSION_DENIED */

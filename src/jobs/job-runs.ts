@@ -2,6 +2,8 @@
 import type { JobDefinition } from '../config/job-definition.ts';
 import { ScorewireError, SetupError } from '../errors.ts';
 import type { BulkScorer } from '../scoring/bulk-scorer.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import { JobRun, JobStopped, type JobSummary, tooManyRejected } from './job-run.ts';
 import type { JobProgress } from './messages.ts';
 
@@ -23,16 +25,13 @@ export type RunRecord = {
   message: string;
 };
 
-export type JobRunsEvents = {
-  note(job: string, text: string): void;
-  ended(run: RunRecord, fault: unknown): void;
-};
-
 type Entry = {
   definition: JobDefinition;
   last: RunRecord | undefined;
   /** Stops the run, be it that it hasn't begun. */
   stop: (() => void) | undefined;
+  /** Milliseconds since 1970; 0: not yet. */
+  succeededMs: number;
   readonly watchers: Set<() => void>;
 };
 
@@ -42,7 +41,8 @@ export class JobRuns {
   readonly #entries = new Map<string, Entry>();
   readonly #bulk: () => BulkScorer;
   readonly #maxRunning: number;
-  readonly #events: JobRunsEvents;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
   readonly #waiting: Waiting[] = [];
   readonly #running = new Set<Promise<void>>();
   #lastId = 0;
@@ -52,14 +52,19 @@ export class JobRuns {
     definitions: ReadonlyMap<string, JobDefinition>,
     bulk: () => BulkScorer,
     maxRunning: number,
-    events: JobRunsEvents,
+    metrics: Metrics,
+    log: Logger,
   ) {
     for (const [name, definition] of definitions) {
-      this.#entries.set(name, { definition, last: undefined, stop: undefined, watchers: new Set() });
+      const entry: Entry = { definition, last: undefined, stop: undefined, succeededMs: 0, watchers: new Set() };
+      this.#entries.set(name, entry);
+      metrics.jobsRunning.observe({ job: name }, () => (entry.stop === undefined ? 0 : 1));
+      metrics.jobLastSuccess.observe({ job: name }, () => entry.succeededMs / 1000);
     }
     this.#bulk = bulk;
     this.#maxRunning = maxRunning;
-    this.#events = events;
+    this.#metrics = metrics;
+    this.#log = log;
   }
 
   /** By name. */
@@ -157,10 +162,11 @@ export class JobRuns {
         { fresh, confined: true },
         {
           progress: (progress) => {
+            this.#count(record, progress);
             record.progress = progress;
             tell(entry);
           },
-          note: (text) => this.#events.note(record.job, text),
+          note: (text) => this.#log.info({ job: record.job, run: record.id }, text),
         },
       );
       record.version = run.model.spec.version;
@@ -183,8 +189,28 @@ export class JobRuns {
     else if (error !== undefined) record.message = 'a fault inside the server; its log says more';
     else if (state === 'failed') record.message = 'more rows were rejected than the job allows';
     entry.stop = undefined;
-    this.#events.ended(record, said ? undefined : error);
+    if (state === 'succeeded') entry.succeededMs = record.endedMs;
+    this.#metrics.jobRuns.cell({ job: record.job, state }).add(1);
+    this.#report(record, said ? undefined : error);
     tell(entry);
+  }
+
+  #report({ job, id, state, message, summary }: RunRecord, fault: unknown): void {
+    const facts = { run: id, ...(message === '' ? {} : { reason: message }), ...summary };
+    const text = `job ${job} ${state}`;
+    if (state !== 'failed') this.#log.info(facts, text);
+    else this.#log.error(fault === undefined ? facts : { ...facts, err: fault }, text);
+  }
+
+  /** What is new since the progress before. */
+  #count({ job, progress: before }: RunRecord, { done, resumed, rejected }: JobProgress): void {
+    // What an earlier run did was counted then.
+    const [doneBefore, rejectedBefore] =
+      before === undefined || before.done < resumed ? [resumed, rejected] : [before.done, before.rejected];
+    const newRejected = rejected - rejectedBefore;
+    if (newRejected > 0) this.#metrics.jobRows.cell({ job, result: 'rejected' }).add(newRejected);
+    const newScored = done - doneBefore - newRejected;
+    if (newScored > 0) this.#metrics.jobRows.cell({ job, result: 'scored' }).add(newScored);
   }
 }
 

@@ -87,6 +87,18 @@ export function createMetrics(registry: Registry) {
       '{session}',
       'Models loaded into workers; does not grow with calls.',
     ),
+    /** job, state: succeeded, failed, cancelled */
+    jobRuns: counter('scorewire.job.runs', '{run}', 'Runs of jobs that ended.'),
+    /** job, result: scored, rejected */
+    jobRows: counter('scorewire.job.rows', '{row}', 'Rows that jobs have gone through.'),
+    /** job */
+    jobsRunning: gauge('scorewire.job.running', '{run}', 'Whether a job runs, or waits for its turn.'),
+    /** job */
+    jobLastSuccess: gauge(
+      'scorewire.job.last_success.time',
+      's',
+      'When a job last succeeded since the server started, in seconds since 1970; 0: not yet.',
+    ),
     /** quantile: 0.5, 0.99, 1 */
     eventLoopDelay: gauge('scorewire.event_loop.delay', 's', 'How late the event loop was since the reading before.'),
     /** v8js.gc.type: minor, major, incremental, weakcb; of the main thread */
