@@ -1,6 +1,9 @@
-// One row, three ways in: unary, on a stream, in a batch. The score, the label and the segment are the same, bit by bit.
+// One row, four ways in: unary, on a stream, in a batch, in a job's file. Score, label and segment are the same, bit by bit.
 
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { jobDefinition } from '../../src/config/job-definition.ts';
 import {
   type Column,
   Origin,
@@ -9,11 +12,13 @@ import {
   type ScoreResponse,
   type ScoreStreamResponse,
 } from '../../src/gen/scorewire/v1/scoring.ts';
+import { JobRun } from '../../src/jobs/job-run.ts';
 import { readGolden } from '../../src/models/golden.ts';
 import type { ModelSpec } from '../../src/models/model.ts';
 import { readRepository } from '../../src/models/repository.ts';
 import { concurrently } from '../support/concurrently.ts';
-import { patientExamples } from '../support/model-folder.ts';
+import { patientExamples, tempFolder } from '../support/model-folder.ts';
+import { sql } from '../support/tables.ts';
 import { type NamedValue, type RowInit, scoreRequest } from '../support/test-client.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -97,14 +102,40 @@ function columnsOf(rows: Record<string, NamedValue>[]) {
   return { $case: 'columns', value: { columns } } as const;
 }
 
+async function fromFile(spec: ModelSpec, rows: readonly RowInit[]): Promise<Answer[]> {
+  const folder = await tempFolder();
+  const lines = rows.map((row, index) => {
+    const named = Array.isArray(row) ? Object.fromEntries(row.map((value, place) => [`c${place}`, value])) : row;
+    return JSON.stringify({ entity_id: `row ${index}`, ...named });
+  });
+  const file = (name: string) => join(folder, name);
+  await writeFile(file('rows.jsonl'), lines.join('\n'));
+  await sql(`COPY (SELECT * FROM read_json('${file('rows.jsonl')}')) TO '${file('rows.parquet')}'`);
+  const definition = jobDefinition({ model: spec.name, input: file('rows.parquet'), output: file('scores.parquet') });
+  const options = { fresh: false, confined: true };
+  const job = new JobRun(server.running.engine.bulkScorer, definition, options, { progress() {}, note() {} });
+  expect(await job.ended).toMatchObject({ rows: rows.length, scored: rows.length });
+  const scored = await sql(`SELECT * FROM '${file('scores.parquet')}'`);
+  expect(scored.map(({ entity_id: id }) => id)).toEqual(rows.map((_, index) => `row ${index}`));
+  return scored.map(({ score, label, segment }) => ({
+    score: score as number,
+    label: (label as number | null) ?? -1,
+    segment: (segment as string | null) ?? '',
+  }));
+}
+
 describe.each(NAMES)('%s', (name) => {
-  test('unary, stream and batch agree', async () => {
+  test('unary, stream, batch and job agree', async () => {
     const spec = live.get(name) as ModelSpec;
     const rows = (await readGolden((spec.golden as { file: string }).file)).map(({ row }) =>
       row instanceof Map ? Object.fromEntries(row) : row,
     ) as RowInit[];
     const unary = (await concurrently(16, rows, (row) => server.client.score(name, row))).map(answerOf);
-    const others = { stream: await streamed(name, rows), batch: await batched(spec, rows) };
+    const others = {
+      stream: await streamed(name, rows),
+      batch: await batched(spec, rows),
+      job: await fromFile(spec, rows),
+    };
     for (const [way, answers] of Object.entries(others)) {
       expect(answers).toHaveLength(unary.length);
       for (const [index, answer] of answers.entries()) {
