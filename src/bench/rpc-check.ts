@@ -41,6 +41,8 @@ function outcomeOf(client: Client, kind: 'stream' | 'bulk', request: Uint8Array)
     return settled(client.makeServerStreamRequest(scoreBatch.path, asIs, asIs, request, new Metadata(), options));
   }
   const call = client.makeBidiStreamRequest(scoreStream.path, asIs, asIs, new Metadata(), options);
-  call.end(ScoreStreamRequest.encode({ items: [{ id: 1n, request: ScoreRequest.decode(request) }] }).finish());
+  call.end(
+    ScoreStreamRequest.encode({ items: [{ id: 1n, request: ScoreRequest.decode(request) }], inOrder: false }).finish(),
+  );
   return settled(call);
 }

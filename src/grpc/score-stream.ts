@@ -1,9 +1,10 @@
-// scorewire.v1.ScoringService/ScoreStream: items in, results out, as they are done, on a call that stays open.
+// scorewire.v1.ScoringService/ScoreStream: items in, results out, as they are done or in order, on a call that stays open.
 import { status as Status } from '@grpc/grpc-js';
 import { ScorewireError } from '../errors.ts';
 import {
   type ScoreRequest,
   type ScoreResponse,
+  type ScoreStreamRequest,
   ScoreStreamResponse,
   ScoringServiceService,
   type StreamItem,
@@ -69,7 +70,7 @@ export class ScoreStreams {
   }
 }
 
-type Decode = ReturnType<typeof tolerant<{ items: StreamItem[] }>>;
+type Decode = ReturnType<typeof tolerant<ScoreStreamRequest>>;
 
 class ScoreStream implements StreamHandler {
   readonly #call: StreamCall;
@@ -78,8 +79,11 @@ class ScoreStream implements StreamHandler {
   readonly #cellsOf: CellsByModel;
   readonly #decode: Decode;
   readonly #onClosed: () => void;
-  /** Items without a result. */
+  /** Items whose result has not been handed on. */
   #openItems = 0;
+  /** Where the order counts: a place for each open item's result, in the order of the items. */
+  #places: { result: StreamResult | undefined }[] | undefined;
+  #begun = false;
   /** Results of this turn of the event loop, which go out in one message. */
   #results: StreamResult[] = [];
   #flushing = false;
@@ -110,6 +114,8 @@ class ScoreStream implements StreamHandler {
       this.#call.abort({ code: Status.INVALID_ARGUMENT, details });
       return;
     }
+    if (!this.#begun) this.#places = request.inOrder ? [] : undefined;
+    this.#begun = true;
     const receivedMs = performance.now();
     for (const item of request.items) this.#take(item, receivedMs);
     this.#setFlow();
@@ -138,18 +144,19 @@ class ScoreStream implements StreamHandler {
   #take({ id, request }: StreamItem, receivedMs: number): void {
     const context = contextOf(this.#edge, METHOD, this.#call, receivedMs, () => this.#call.ended);
     let open = true;
+    const place = { result: undefined };
     this.#openItems++;
+    this.#places?.push(place);
     const done = (failure: ScorewireError | undefined, response?: ScoreResponse): void => {
       if (!open) return;
       open = false;
-      this.#openItems--;
       const error = failure ?? tooLate(context);
       recordOutcome(this.#edge, this.#cellsOf, context, error);
       const outcome =
         error === undefined
           ? ({ $case: 'response', value: response as ScoreResponse } as const)
           : ({ $case: 'error', value: toRowError(error, 0, context.entityId, this.#edge.logFault) } as const);
-      this.#add({ id, outcome });
+      this.#settle({ id, outcome }, place);
     };
     try {
       if (request === undefined) throw NO_REQUEST;
@@ -159,7 +166,17 @@ class ScoreStream implements StreamHandler {
     }
   }
 
+  #settle(result: StreamResult, place: { result: StreamResult | undefined }): void {
+    if (this.#places === undefined) {
+      this.#add(result);
+      return;
+    }
+    place.result = result;
+    while (this.#places[0]?.result !== undefined) this.#add(this.#places.shift()?.result as StreamResult);
+  }
+
   #add(result: StreamResult): void {
+    this.#openItems--;
     if (this.#call.ended) return;
     this.#results.push(result);
     if (this.#flushing) return;

@@ -47,7 +47,10 @@ function answerOf({ score, label, segment }: ScoreResponse): Answer {
 async function streamed(name: string, rows: readonly RowInit[]): Promise<Answer[]> {
   const answers: Answer[] = [];
   const stream = server.client.scoring.scoreStream();
-  stream.write({ items: rows.map((row, index) => ({ id: BigInt(index), request: scoreRequest(name, row) })) });
+  stream.write({
+    items: rows.map((row, index) => ({ id: BigInt(index), request: scoreRequest(name, row) })),
+    inOrder: false,
+  });
   stream.end();
   for await (const { results } of stream as AsyncIterable<ScoreStreamResponse>) {
     for (const { id, outcome } of results) {

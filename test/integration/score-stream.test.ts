@@ -35,9 +35,11 @@ class Conversation {
   readonly results: StreamResult[] = [];
   readonly ended: Promise<{ code: number; details: string }>;
   readonly stream: Stream;
+  readonly #inOrder: boolean;
 
-  constructor(stream: Stream) {
+  constructor(stream: Stream, inOrder: boolean) {
     this.stream = stream;
+    this.#inOrder = inOrder;
     stream.on('data', ({ results }: ScoreStreamResponse) => this.results.push(...results));
     this.ended = new Promise((resolve) => {
       stream.on('error', ({ code, details }: ServiceError) => resolve({ code, details }));
@@ -46,7 +48,7 @@ class Conversation {
   }
 
   send(...items: [id: number, request: ScoreRequest | undefined][]): void {
-    this.stream.write({ items: items.map(([id, request]) => ({ id: BigInt(id), request })) });
+    this.stream.write({ items: items.map(([id, request]) => ({ id: BigInt(id), request })), inOrder: this.#inOrder });
   }
 
   async answered(count: number): Promise<void> {
@@ -66,7 +68,11 @@ class Conversation {
 
 function converse(on = server, deadlineMs?: number): Conversation {
   const options = deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
-  return new Conversation(on.client.scoring.scoreStream(options));
+  return new Conversation(on.client.scoring.scoreStream(options), false);
+}
+
+function converseInOrder(): Conversation {
+  return new Conversation(server.client.scoring.scoreStream(), true);
 }
 
 const risk = (a: number, b: number): ScoreRequest => scoreRequest('risk', [a, b], {});
@@ -122,6 +128,40 @@ test('whoever has said all gets what is still open', async () => {
   talk.stream.end();
   expect((await talk.ended).code).toBe(Status.OK);
   expect([...talk.outcomes().keys()].sort()).toEqual([1, 2, 3]);
+});
+
+test('in the order of the items, where that is wanted: behind a slow one too, and errors in their place', async () => {
+  const talk = converseInOrder();
+  talk.send([1, slow()], [2, scoreRequest('nobody', [1], {})], [3, risk(1, 1)]);
+  talk.send([4, undefined], [5, slow()]);
+  talk.send([6, risk(1, 1)]);
+  // Whoever has said all still gets what is open.
+  talk.stream.end();
+  expect((await talk.ended).code).toBe(Status.OK);
+  expect([...talk.outcomes()]).toEqual([
+    [1, expect.any(Number)],
+    [2, 'MODEL_NOT_FOUND'],
+    [3, 0.5],
+    [4, 'INVALID_FIELD'],
+    [5, expect.any(Number)],
+    [6, 0.5],
+  ]);
+});
+
+test('a stream whose results wait in order keeps nobody else waiting', async () => {
+  const talk = converseInOrder();
+  talk.send(...Array.from({ length: 40 }, (_, id): [number, ScoreRequest] => [id, slow()]));
+  await eventually(() => talk.results.length > 0);
+  talk.send(...Array.from({ length: 1000 }, (_, id): [number, ScoreRequest] => [40 + id, risk(1, 1)]));
+  const other = converse();
+  other.send([1, risk(1, 1)], [2, risk(1, 1)]);
+  await other.answered(2);
+  await server.client.score('risk', [1, 1]);
+  expect(talk.results.length).toBeLessThan(40);
+  other.stream.end();
+  talk.stream.end();
+  expect((await talk.ended).code).toBe(Status.OK);
+  expect(talk.results.map(({ id }) => Number(id))).toEqual(Array.from({ length: 1040 }, (_, id) => id));
 });
 
 test('nothing said, nothing answered', async () => {
@@ -189,7 +229,7 @@ describe('a client that sends and does not read', () => {
       'content-type': 'application/grpc',
       te: 'trailers',
     });
-    const message = ScoreStreamRequest.encode({ items: [{ id: 1n, request: risk(1, 1) }] }).finish();
+    const message = ScoreStreamRequest.encode({ items: [{ id: 1n, request: risk(1, 1) }], inOrder: false }).finish();
     const framed = Buffer.concat([Buffer.of(0, 0, 0, 0, message.length), message]);
     stream.write(Buffer.concat(Array.from({ length: ITEMS }, () => framed)));
     stream.end();

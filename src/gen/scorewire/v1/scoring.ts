@@ -337,6 +337,11 @@ export interface RowError {
 /** One item or many: how they are put into messages is the caller's choice. */
 export interface ScoreStreamRequest {
   items: StreamItem[];
+  /**
+   * Results in the order of their items; the stream's first message decides. A slow item then holds back the results of those
+   * behind it, and items that wait so count among those that the server takes from a stream at once.
+   */
+  inOrder: boolean;
 }
 
 export interface StreamItem {
@@ -2813,13 +2818,16 @@ export const RowError: MessageFns<RowError> = {
 };
 
 function createBaseScoreStreamRequest(): ScoreStreamRequest {
-  return { items: [] };
+  return { items: [], inOrder: false };
 }
 
 export const ScoreStreamRequest: MessageFns<ScoreStreamRequest> = {
   encode(message: ScoreStreamRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.items) {
       StreamItem.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.inOrder !== false) {
+      writer.uint32(16).bool(message.inOrder);
     }
     return writer;
   },
@@ -2845,6 +2853,14 @@ export const ScoreStreamRequest: MessageFns<ScoreStreamRequest> = {
             message.items.push(StreamItem.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.inOrder = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2860,6 +2876,11 @@ export const ScoreStreamRequest: MessageFns<ScoreStreamRequest> = {
   fromJSON(object: any): ScoreStreamRequest {
     return {
       items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => StreamItem.fromJSON(e)) : [],
+      inOrder: isSet(object.inOrder)
+        ? globalThis.Boolean(object.inOrder)
+        : isSet(object.in_order)
+        ? globalThis.Boolean(object.in_order)
+        : false,
     };
   },
 
@@ -2867,6 +2888,9 @@ export const ScoreStreamRequest: MessageFns<ScoreStreamRequest> = {
     const obj: any = {};
     if (message.items?.length) {
       obj.items = message.items.map((e) => StreamItem.toJSON(e));
+    }
+    if (message.inOrder !== false) {
+      obj.inOrder = message.inOrder;
     }
     return obj;
   },
@@ -3129,7 +3153,7 @@ export const ScoringServiceService = {
   },
   /**
    * Scores many rows; chunks come back as they are done, and a summary ends them. A row that can't be scored is a RowError
-   * in its chunk and leaves the others alone; the call fails only where all of it does. Not implemented yet.
+   * in its chunk and leaves the others alone; the call fails only where all of it does.
    */
   scoreBatch: {
     path: "/scorewire.v1.ScoringService/ScoreBatch" as const,
@@ -3141,8 +3165,8 @@ export const ScoringServiceService = {
     responseDeserialize: (value: Buffer): ScoreBatchResponse => ScoreBatchResponse.decode(value),
   },
   /**
-   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, in any order,
-   * matched by id; an item's error leaves the stream open. Not implemented yet.
+   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, matched by id, or
+   * in the order of their items; an item's error leaves the stream open.
    */
   scoreStream: {
     path: "/scorewire.v1.ScoringService/ScoreStream" as const,
@@ -3165,12 +3189,12 @@ export interface ScoringServiceServer extends UntypedServiceImplementation {
   score: handleUnaryCall<ScoreRequest, ScoreResponse>;
   /**
    * Scores many rows; chunks come back as they are done, and a summary ends them. A row that can't be scored is a RowError
-   * in its chunk and leaves the others alone; the call fails only where all of it does. Not implemented yet.
+   * in its chunk and leaves the others alone; the call fails only where all of it does.
    */
   scoreBatch: handleServerStreamingCall<ScoreBatchRequest, ScoreBatchResponse>;
   /**
-   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, in any order,
-   * matched by id; an item's error leaves the stream open. Not implemented yet.
+   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, matched by id, or
+   * in the order of their items; an item's error leaves the stream open.
    */
   scoreStream: handleBidiStreamingCall<ScoreStreamRequest, ScoreStreamResponse>;
 }
@@ -3199,7 +3223,7 @@ export interface ScoringServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Scores many rows; chunks come back as they are done, and a summary ends them. A row that can't be scored is a RowError
-   * in its chunk and leaves the others alone; the call fails only where all of it does. Not implemented yet.
+   * in its chunk and leaves the others alone; the call fails only where all of it does.
    */
   scoreBatch(request: ScoreBatchRequest, options?: Partial<CallOptions>): ClientReadableStream<ScoreBatchResponse>;
   scoreBatch(
@@ -3208,8 +3232,8 @@ export interface ScoringServiceClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ScoreBatchResponse>;
   /**
-   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, in any order,
-   * matched by id; an item's error leaves the stream open. Not implemented yet.
+   * Scores items as they arrive on a stream, each as a call of Score would be. Results come as they are done, matched by id, or
+   * in the order of their items; an item's error leaves the stream open.
    */
   scoreStream(): ClientDuplexStream<ScoreStreamRequest, ScoreStreamResponse>;
   scoreStream(options: Partial<CallOptions>): ClientDuplexStream<ScoreStreamRequest, ScoreStreamResponse>;
