@@ -25,6 +25,12 @@ export type Column = { readonly values: ColumnValues; readonly nulls?: Uint8Arra
 /** Values of some rows: places [start, start + rows) of a column. */
 export type ColumnPart = Column & { readonly start: number };
 
+/** A column whose values are read only where they are wanted, mostly from the first on. */
+export interface ColumnReader {
+  readonly length: number;
+  read(from: number, to: number): ColumnPart;
+}
+
 /** What a source has by a feature's name: a value a row, or one for all; undefined there: named but not set. */
 export type Given = { part: ColumnPart } | { constant: RowValue | undefined };
 
@@ -83,13 +89,13 @@ export class MatrixRows implements RowSource {
 export class ColumnRows implements RowSource {
   readonly form = 'named';
   readonly count: number;
-  readonly #columns: ReadonlyMap<string, Column>;
+  readonly #columns: ReadonlyMap<string, Column | ColumnReader>;
   readonly #shared: ReadonlyMap<string, RowValue | undefined>;
 
   /** All columns have `count` values; no name is both in `columns` and in `shared`. */
   constructor(
     count: number,
-    columns: ReadonlyMap<string, Column>,
+    columns: ReadonlyMap<string, Column | ColumnReader>,
     shared: ReadonlyMap<string, RowValue | undefined> = new Map(),
   ) {
     this.count = count;
@@ -121,9 +127,10 @@ export class ColumnRows implements RowSource {
 
   row(index: number, features: readonly Feature[]): Row {
     const values = new Map<string, RowValue | undefined>(this.#shared);
-    for (const [name, { values: column, nulls }] of this.#columns) {
-      if (nulls === undefined || nulls[index] === 0) {
-        values.set(name, valueAt(column, index));
+    for (const [name, column] of this.#columns) {
+      const { values: list, nulls, start } = partOf(column, index, index + 1);
+      if (nulls === undefined || nulls[start] === 0) {
+        values.set(name, valueAt(list, start));
       } else if (features.some((feature) => feature.allowNan && feature.name === name)) {
         values.set(name, Number.NaN);
       }
@@ -135,11 +142,15 @@ export class ColumnRows implements RowSource {
     return undefined;
   }
 
-  given(name: string, from: number, _to: number): Given | undefined {
+  given(name: string, from: number, to: number): Given | undefined {
     const column = this.#columns.get(name);
-    if (column !== undefined) return { part: { ...column, start: from } };
+    if (column !== undefined) return { part: partOf(column, from, to) };
     return this.#shared.has(name) ? { constant: this.#shared.get(name) } : undefined;
   }
+}
+
+function partOf(column: Column | ColumnReader, from: number, to: number): ColumnPart {
+  return 'read' in column ? column.read(from, to) : { ...column, start: from };
 }
 
 /** As a row given by name has it. */

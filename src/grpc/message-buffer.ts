@@ -10,6 +10,12 @@ export class MessageBuffer {
   #bytes: Buffer = EMPTY;
   #start = 0;
   #end = 0;
+  #expected = 0;
+
+  /** Makes room for so many bytes at once, once there are any: whoever calls it has seen to it that there is memory. */
+  expect(bytes: number): void {
+    this.#expected = bytes;
+  }
 
   /** Bytes that are there. */
   get size(): number {
@@ -43,6 +49,7 @@ export class MessageBuffer {
     this.#bytes = EMPTY;
     this.#start = 0;
     this.#end = 0;
+    this.#expected = 0;
   }
 
   #makeRoom(bytes: Buffer, start: number, end: number): void {
@@ -55,7 +62,8 @@ export class MessageBuffer {
     let room = needed;
     if (needed <= first) room = Math.min(first, Math.max(FIRST_BYTES, 2 * needed));
     else if (size > 0) room = 2 * needed;
-    const larger = Buffer.allocUnsafe(room);
+    // To move tens of megabytes when they have grown too many would hold up everybody else.
+    const larger = Buffer.allocUnsafe(Math.max(room, this.#expected));
     this.#bytes.copy(larger, 0, this.#start, this.#end);
     this.#bytes = larger;
     this.#start = 0;

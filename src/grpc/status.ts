@@ -57,7 +57,7 @@ export function toStatus(error: ScorewireError, entityId: string, logFault: Faul
     const id = randomUUID();
     logFault(id, error, entityId);
     info.set('id', id);
-    message = entityId === '' ? `${message} (id ${id})` : `${message} (entity ${clip(entityId, 100)}, id ${id})`;
+    message = faultMessage(message, entityId, id);
   }
   message = clip(message, MAX_MESSAGE, encodedLength);
   const code = CODES[error.kind];
@@ -87,9 +87,14 @@ export function toRowError(error: ScorewireError, row: number, entityId: string,
   if (error.kind === 'internal') {
     const id = randomUUID();
     logFault(id, error, entityId);
-    message = `${message} (id ${id})`;
+    message = faultMessage(message, entityId, id);
   }
   return { row: BigInt(row), code, reason: error.reason, field, message };
+}
+
+/** `id` finds the fault in the log. */
+function faultMessage(message: string, entityId: string, id: string): string {
+  return entityId === '' ? `${message} (id ${id})` : `${message} (entity ${clip(entityId, 100)}, id ${id})`;
 }
 
 function any(name: string, value: Uint8Array): { typeUrl: string; value: Uint8Array } {

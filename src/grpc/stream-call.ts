@@ -120,15 +120,20 @@ export class StreamCall implements StreamListener {
 
   /** Sends a message. False: enough for now, `onDrain` says when to go on. */
   send(message: Uint8Array): boolean {
+    const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
+    framed.set(message, PREFIX_BYTES);
+    return this.sendFramed(framed);
+  }
+
+  /** Sends a message that has room for its prefix in front. False: enough for now, `onDrain` says when to go on. */
+  sendFramed(framed: Buffer): boolean {
     if (this.#ended) return true;
     if (!this.#answered) {
       this.#answered = true;
       this.#stream.headers(OK_RESPONSE.headers.literal, false);
     }
-    const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
     framed[0] = 0;
-    writeUint32(framed, 1, message.length);
-    framed.set(message, PREFIX_BYTES);
+    writeUint32(framed, 1, framed.length - PREFIX_BYTES);
     return this.#stream.write(framed);
   }
 
@@ -248,7 +253,7 @@ export class StreamCall implements StreamListener {
       const part = bytes.subarray(from, from + length);
       const message = lasting || this.#method.keepsMessages !== true ? part : Buffer.from(part);
       if (bytes[at] === 0) this.#handler?.onMessage(message);
-      else this.#unpack(Buffer.from(message));
+      else this.#unpack(lasting ? message : Buffer.from(message));
       at = from + length;
     }
     this.#reading = false;
@@ -260,6 +265,7 @@ export class StreamCall implements StreamListener {
     if (bytes <= this.#heldBytes) return true;
     if (this.#budget.take(bytes - this.#heldBytes)) {
       this.#heldBytes = bytes;
+      this.#rest.expect(PREFIX_BYTES + bytes);
       return true;
     }
     this.abort(NO_ROOM);

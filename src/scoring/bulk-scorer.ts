@@ -56,6 +56,10 @@ export class BulkScorer {
   }
 }
 
+/** Encoding a block holds the I/O thread. */
+const MAX_ENCODE_MS = 1;
+const MIN_ROWS_AT_ONCE = 16;
+
 export class BulkRun implements BulkSource {
   readonly session: number;
   readonly #model: ServedModel;
@@ -65,6 +69,8 @@ export class BulkRun implements BulkSource {
   readonly #sink: BulkSink;
   readonly #scheduler: Scheduler;
   readonly #blockRows: number;
+  /** Of those as many as are soon encoded: rows that are wrong take long. */
+  #rowsAtOnce: number;
   #nextRow = 0;
   /** The chunk that the next block is from. */
   #chunk: ScoredChunk | undefined;
@@ -92,6 +98,7 @@ export class BulkRun implements BulkSource {
     this.#sink = sink;
     this.#scheduler = scheduler;
     this.#blockRows = blockRows(model);
+    this.#rowsAtOnce = this.#blockRows;
   }
 
   /** Chunks are taken again. */
@@ -114,31 +121,37 @@ export class BulkRun implements BulkSource {
   }
 
   next(): BulkBlock | undefined {
-    while (!this.#ended && !this.#paused) {
-      if (this.#nextRow === this.#rows.count) {
-        if (this.#rows.count === 0) this.#finish();
-        return undefined;
-      }
-      const from = this.#nextRow;
-      this.#chunk ??= new ScoredChunk(from, Math.min(this.#chunkRows, this.#rows.count - from));
-      const chunk = this.#chunk;
-      const end = chunk.firstRow + chunk.rows;
-      const to = Math.min(from + this.#blockRows, end);
-      const block = this.#encode(from, to);
-      if (block === undefined) return undefined;
-      this.#nextRow = to;
-      if (to === end) this.#chunk = undefined;
-      for (const { row, error } of block.errors) chunk.errors.push({ row, error });
-      if (block.errors.length > 0) this.#settle(chunk, block.errors.length);
-      if (block.rows.length > 0) return this.#blockOf(block, chunk);
+    if (this.#ended || this.#paused) return undefined;
+    if (this.#nextRow === this.#rows.count) {
+      if (this.#rows.count === 0) this.#finish();
+      return undefined;
     }
+    const from = this.#nextRow;
+    this.#chunk ??= new ScoredChunk(from, Math.min(this.#chunkRows, this.#rows.count - from));
+    const chunk = this.#chunk;
+    const end = chunk.firstRow + chunk.rows;
+    const to = Math.min(from + this.#rowsAtOnce, end);
+    const block = this.#encode(from, to);
+    if (block === undefined) return undefined;
+    this.#nextRow = to;
+    if (to === end) this.#chunk = undefined;
+    for (const { row, error } of block.errors) chunk.errors.push({ row, error });
+    if (block.errors.length > 0) this.#settle(chunk, block.errors.length);
+    if (block.rows.length > 0) return this.#blockOf(block, chunk);
+    // Not at once: a million rows that are all wrong must not keep everybody waiting.
+    this.#scheduler.addBulk(this);
     return undefined;
   }
 
   /** A fault in here must not end whoever asks for blocks. */
   #encode(from: number, to: number): EncodedBlock | undefined {
+    const startMs = performance.now();
     try {
-      return this.#model.encodeBlock(this.#rows, from, to);
+      const block = this.#model.encodeBlock(this.#rows, from, to);
+      const tookMs = performance.now() - startMs;
+      if (tookMs > MAX_ENCODE_MS) this.#rowsAtOnce = Math.max(MIN_ROWS_AT_ONCE, this.#rowsAtOnce >> 1);
+      else if (tookMs < MAX_ENCODE_MS / 4) this.#rowsAtOnce = Math.min(this.#blockRows, 2 * this.#rowsAtOnce);
+      return block;
     } catch (cause) {
       this.giveUp(new ScorewireError('internal', 'FAULT', 'a fault inside the server', { cause }));
       return undefined;

@@ -91,6 +91,18 @@ test('a message whose length is known gets no more than that', () => {
   expect(sizes).toEqual([105]);
 });
 
+test('a message that is expected gets its room at once, and only once something of it is there', () => {
+  const buffer = new MessageBuffer();
+  const sizes = made(() => {
+    buffer.expect(5_000_005);
+    expect(buffer.size).toBe(0);
+    add(buffer, prefix(5_000_000));
+    for (let at = 0; at < 5_000_000; at += 100_000) add(buffer, Buffer.alloc(100_000));
+  });
+  expect(sizes).toEqual([5_000_005]);
+  expect(buffer.size).toBe(5_000_005);
+});
+
 test.each([
   ['one long message', [prefix(200_000)]],
   ['many short ones', [prefix(0), prefix(0)]],
