@@ -89,3 +89,14 @@ export function copyInto(target: TensorData, offset: number, source: TensorData)
 export function view(data: TensorData, from: number, to: number): TensorData {
   return Array.isArray(data) ? data.slice(from, to) : data.subarray(from, to);
 }
+
+/** Smaller arrays are not worth the call. */
+const FREED_BYTES = 4096;
+
+/**
+ * Gives the memory of an array back at once, with all that lies in its buffer: nobody may use it any more. Left to the garbage
+ * collector, which counts objects and not what hangs on them, dead arrays pile up to a hundred megabytes a thread.
+ */
+export function free(data: TensorData): void {
+  if (!Array.isArray(data) && data.buffer.byteLength >= FREED_BYTES) (data.buffer as ArrayBuffer).transfer(0);
+}

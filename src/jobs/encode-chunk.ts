@@ -7,6 +7,7 @@ import { rowEncoder } from '../features/row-encoder.ts';
 import { type Column, ColumnRows } from '../features/row-source.ts';
 import type { Feature, RowLayout } from '../models/model.ts';
 import type { RowPiece } from '../scoring/block-feed.ts';
+import { free, type TensorData } from '../tensor.ts';
 import type { ColumnPlan } from './input-columns.ts';
 import type { InputChunk } from './job-input.ts';
 import type { RejectedRow } from './job-sink.ts';
@@ -56,6 +57,7 @@ export class ChunkEncoder {
         reject(row, 'NO_ENTITY', 'entity', 'expected an entity id, found nothing');
       }
     }
+    for (const { values } of columns.values()) free(values as TensorData);
     return { piece: { firstRow, rows, blocks }, rejected };
   }
 

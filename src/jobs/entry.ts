@@ -30,20 +30,19 @@ type Pending = { chunk: InputChunk; encoder: ChunkEncoder; rejected: RejectedRow
 
 const port = parentPort as NonNullable<typeof parentPort>;
 const task = workerData as JobTask;
-const waiting = new Map<number, (scored: Scored) => void>();
-let stop: (error: Stopped) => void = () => {};
-const stopped = new Promise<never>((_resolve, reject) => {
-  stop = reject;
-});
-// Who waits for something races it; nobody else has to hear of it.
-stopped.catch(() => {});
+const waiting = new Map<number, { resolve: (scored: Scored) => void; reject: (error: Stopped) => void }>();
+let isStopped = false;
+/** Tells a query that is under way. */
+let onStop: () => void = () => {};
 
 port.on('message', (message: ToJob) => {
   if (message.kind === 'stop') {
-    stop(new Stopped());
+    isStopped = true;
+    for (const { reject } of waiting.values()) reject(new Stopped());
+    onStop();
     return;
   }
-  waiting.get(message.firstRow)?.(message);
+  waiting.get(message.firstRow)?.resolve(message);
   waiting.delete(message.firstRow);
 });
 
@@ -119,7 +118,7 @@ async function score(
   let keptMs = performance.now();
   const takeOldest = async (): Promise<void> => {
     const oldest = pending.shift() as Pending;
-    const rows = scoredRows(oldest, await Promise.race([oldest.scored, stopped]));
+    const rows = scoredRows(oldest, await oldest.scored);
     await sink.take(rows);
     unkept += rows.scores.length;
     onTaken(rows);
@@ -142,7 +141,10 @@ async function score(
 
 function send(chunk: InputChunk, encoder: ChunkEncoder): Pending {
   const { piece, rejected } = encoder.encode(chunk);
-  const scored = new Promise<Scored>((resolve) => waiting.set(piece.firstRow, resolve));
+  const scored = new Promise<Scored>((resolve, reject) => waiting.set(piece.firstRow, { resolve, reject }));
+  // Whoever waits for the oldest hears of it.
+  scored.catch(() => {});
+  if (isStopped) throw new Stopped();
   const buffers = piece.blocks.flatMap(({ rows, inputs }) => [rows, ...inputs].flatMap(bufferOf));
   port.postMessage({ kind: 'piece', piece } satisfies FromJob, buffers);
   return { chunk, encoder, rejected, scored };
@@ -190,14 +192,14 @@ function featuresOf(rows: RowLayout): Extract<RowLayout, { kind: 'features' }> {
 
 /** A query that is under way when the job is stopped ends before anything is closed; one that is done by then counts. */
 async function interruptible<T>(database: Database, work: Promise<T>): Promise<T> {
+  onStop = () => database.interrupt();
+  if (isStopped) onStop();
   try {
-    return await Promise.race([work, stopped]);
+    return await work;
   } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
-    database.interrupt();
-    return await work.catch(() => {
-      throw error;
-    });
+    throw isStopped ? new Stopped() : error;
+  } finally {
+    onStop = () => {};
   }
 }
 

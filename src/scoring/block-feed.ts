@@ -3,6 +3,7 @@ import type { BulkBlock, BulkSource } from '../batching/bulk-lane.ts';
 import type { Scheduler } from '../batching/scheduler.ts';
 import type { ScorewireError } from '../errors.ts';
 import type { EncodedBlock } from '../features/block-encoder.ts';
+import { free } from '../tensor.ts';
 import { ScoredChunk } from './scored-chunk.ts';
 import type { ServedModel } from './served-model.ts';
 
@@ -25,6 +26,7 @@ export type FeedEvents = {
 /** A worker that goes away takes the rows with it that it had; they are given to another one, so many times at most. */
 const MAX_TRIES = 2;
 
+/** Whoever pushed them has no use for the inputs any more. */
 type WaitingBlock = { block: Omit<EncodedBlock, 'errors'>; chunk: ScoredChunk; tries: number };
 
 export class BlockFeed implements BulkSource {
@@ -80,6 +82,7 @@ export class BlockFeed implements BulkSource {
       outputNames: this.#model.scoreOutputs,
       done: (from, count, reply) => {
         chunk.read(this.#model.spec, reply, rows, from, count);
+        if (from + count === rows.length) inputs.forEach(free);
         this.#settle(chunk, count);
       },
       failed: (from, count, error) => {

@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 // What the package's own InferenceSession calls, one turn of the event loop later: a thread with nothing else to do need
 // not have a turn at all.
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
-import type { DataType, Tensor, TensorData } from '../tensor.ts';
+import { type DataType, free, type Tensor, type TensorData } from '../tensor.ts';
 import type { LoadRequest, NamedTensor, RunRequest, ServeTask, WorkerReply, WorkerRequest } from './messages.ts';
 
 const sessions = new Map<number, Binding.InferenceSession>();
@@ -77,6 +77,7 @@ function run({ session, inputs, outputs }: RunRequest): WorkerReply {
   const start = performance.now();
   const results = loaded.run(feeds, fetches, {});
   const runUs = (performance.now() - start) * 1000;
+  for (const { data } of inputs) free(data);
   const tensors: Tensor[] = [];
   for (const name of outputs) {
     const result = results[name] as ort.Tensor;
