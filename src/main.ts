@@ -1,5 +1,4 @@
 // The command line. Each command is a file in cli/.
-import { type ServiceError, status as Status } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import { addBench } from './cli/bench.ts';
 import { addCheck } from './cli/check.ts';
@@ -7,7 +6,7 @@ import { addJob } from './cli/job.ts';
 import { addModels } from './cli/models.ts';
 import { addScore } from './cli/score.ts';
 import { addServe } from './cli/serve.ts';
-import { violationsOf } from './client/connect.ts';
+import { ScoreError } from './client/score-error.ts';
 import { SetupError } from './errors.ts';
 import { VERSION } from './version.ts';
 
@@ -35,16 +34,13 @@ try {
 } catch (error) {
   if (error instanceof SetupError) {
     console.error(`scorewire: ${error.message}`);
-  } else if (isServiceError(error)) {
-    console.error(`scorewire: ${Status[error.code]}: ${error.details}`);
-    const violations = violationsOf(error);
-    if (violations.length > 1) for (const violation of violations) console.error(`  ${violation}`);
+  } else if (error instanceof ScoreError) {
+    console.error(`scorewire: ${error.code}: ${error.message}`);
+    if (error.violations.length > 1) {
+      for (const { field, description } of error.violations) console.error(`  ${field}: ${description}`);
+    }
   } else {
     console.error(error);
   }
   process.exitCode = 1;
-}
-
-function isServiceError(error: unknown): error is ServiceError {
-  return error instanceof Error && 'code' in error && 'details' in error && typeof error.code === 'number';
 }

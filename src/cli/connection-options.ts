@@ -1,9 +1,16 @@
 import { accessSync, constants } from 'node:fs';
 import type { Command } from 'commander';
-import { type Client, type ConnectOptions, connect } from '../client/connect.ts';
+import { Calls } from '../client/calls.ts';
 import { SetupError } from '../errors.ts';
 
-export type ConnectionFlags = ConnectOptions & { address: string; deadline: string };
+export type ConnectionFlags = {
+  address: string;
+  deadline: string;
+  tls?: boolean;
+  ca?: string;
+  cert?: string;
+  key?: string;
+};
 
 /** Where the server is and how long to wait for it, for commands that call one. */
 export function addConnectionOptions(command: Command): Command {
@@ -16,8 +23,8 @@ export function addConnectionOptions(command: Command): Command {
     .option('--key <file>', 'private key of the client certificate (PEM)');
 }
 
-/** @throws SetupError for a file that can't be used. */
-export function connectTo(flags: ConnectionFlags): Client {
+/** For calls that are made once, whatever comes of them. @throws SetupError for a file that can't be used. */
+export function connectTo(flags: ConnectionFlags): Calls {
   if (flags.cert !== undefined && flags.key === undefined) throw new SetupError('--cert: needs --key beside it');
   if (flags.key !== undefined && flags.cert === undefined) throw new SetupError('--key: needs --cert beside it');
   for (const flag of ['ca', 'cert', 'key'] as const) {
@@ -27,7 +34,7 @@ export function connectTo(flags: ConnectionFlags): Client {
   // grpc-js sets the server's name from the address, and Node warns where that is a number: nothing a caller can change.
   process.noDeprecation = true;
   try {
-    return connect(flags.address, flags);
+    return new Calls(flags.address, flags);
   } catch (error) {
     throw new SetupError(`--ca, --cert, --key: can't be used: ${(error as Error).message}`, error);
   }

@@ -1,6 +1,6 @@
 // `scorewire models`: what a server serves.
 import type { Command } from 'commander';
-import { ModelInfo, taskToJSON } from '../gen/scorewire/v1/model.ts';
+import { ModelInfo, ModelServiceService, taskToJSON } from '../gen/scorewire/v1/model.ts';
 import { dataTypeToJSON } from '../gen/scorewire/v1/tensor.ts';
 import { addConnectionOptions, type ConnectionFlags, connectTo, deadlineOf, versionOf } from './connection-options.ts';
 import { table } from './table.ts';
@@ -13,14 +13,14 @@ export function addModels(program: Command): void {
     .action(async (model: string | undefined, flags: ConnectionFlags & { modelVersion?: string; json?: boolean }) => {
       const version = versionOf(flags.modelVersion);
       const deadlineMs = deadlineOf(flags);
-      const client = connectTo(flags);
+      const calls = connectTo(flags);
       try {
         if (model !== undefined) {
-          const info = await client.getModel(model, version, deadlineMs);
-          console.log(JSON.stringify(ModelInfo.toJSON(info), null, 2));
+          const found = await calls.unary(ModelServiceService.getModel, { model, version }, deadlineMs);
+          console.log(JSON.stringify(ModelInfo.toJSON(found.model as ModelInfo), null, 2));
           return;
         }
-        const models = await client.listModels(deadlineMs);
+        const { models } = await calls.unary(ModelServiceService.listModels, {}, deadlineMs);
         if (flags.json)
           console.log(
             JSON.stringify(
@@ -34,7 +34,7 @@ export function addModels(program: Command): void {
             table(['model', 'version', 'live', 'task', 'row', 'batch', 'budget'], models.map(describe)),
           );
       } finally {
-        client.close();
+        calls.close();
       }
     });
 }

@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { SetupError } from '../errors.ts';
-import { type Row, type ScoreRequest, ScoreResponse, type Value } from '../gen/scorewire/v1/scoring.ts';
+import {
+  type Row,
+  type ScoreRequest,
+  ScoreResponse,
+  ScoringServiceService,
+  type Value,
+} from '../gen/scorewire/v1/scoring.ts';
 import { addConnectionOptions, type ConnectionFlags, connectTo, deadlineOf, versionOf } from './connection-options.ts';
 
 type ScoreFlags = ConnectionFlags & {
@@ -39,12 +45,12 @@ export function addScore(program: Command): void {
         outputNames: flags.outputs?.split(',') ?? [],
       };
       const deadlineMs = deadlineOf(flags);
-      const client = connectTo(flags);
+      const calls = connectTo(flags);
       try {
-        const response = await client.score(request, deadlineMs);
+        const response = await calls.unary(ScoringServiceService.score, request, deadlineMs);
         console.log(JSON.stringify(ScoreResponse.toJSON(response), null, 2));
       } finally {
-        client.close();
+        calls.close();
       }
     });
 }

@@ -12,7 +12,7 @@ import { startServer } from '../../src/server.ts';
 import { Authority, type Pair } from '../support/certificates.ts';
 import { modelFolder, tempFolder } from '../support/model-folder.ts';
 import { linear } from '../support/onnx-builder.ts';
-import { failureOf, scoreRequest } from '../support/test-client.ts';
+import { failureOf } from '../support/test-client.ts';
 import { TestServer, testLog, testSettings } from '../support/test-server.ts';
 
 let authority: Authority;
@@ -77,9 +77,13 @@ test('mutual TLS: only who shows a certificate of the authority', async () => {
 test('our own client, with the files by name', async () => {
   const started = await start(...mutual());
   const own = connect(started.address, { ca: authority.cert, cert: client.cert, key: client.key });
-  expect((await own.score(scoreRequest('risk', [0]), 5000)).score).toBe(0.5);
-  expect((await own.getModel('risk', undefined, 5000)).name).toBe('risk');
-  own.close();
+  expect((await own.score({ model: 'risk', row: [0] }, { deadlineMs: 5000 })).score).toBe(0.5);
+  expect((await own.getModel('risk', { deadlineMs: 5000 })).name).toBe('risk');
+  await own.close();
+
+  const inMemory = connect(started.address, { ca: pem(authority.cert), cert: pem(client.cert), key: pem(client.key) });
+  expect((await inMemory.score({ model: 'risk', row: [0] }, { deadlineMs: 5000 })).score).toBe(0.5);
+  await inMemory.close();
 });
 
 test('files that can not be used: which setting, which file, and nothing listens', async () => {
