@@ -10,6 +10,7 @@ export function shapeOf(row: InputRow, index: number): string {
   if (typeof row !== 'object' || row === null) throw wrongValue(`rows[${index}]`, 'an array or an object', row);
   let shape = '{';
   for (const [name, value] of Object.entries(row)) {
+    if (value === undefined) continue;
     if (!VALUE_TYPES.has(typeof value)) {
       const where = `rows[${index}][${JSON.stringify(name)}]`;
       throw wrongValue(where, 'a number, bigint, string or boolean', value);
@@ -38,13 +39,17 @@ export function gatherRows(rows: readonly InputRow[]): { matrix: Matrix } | { co
 /** As `gatherRows`, of rows whose shapes are known to be the same, and of which there is one. */
 export function gatherAlike(rows: readonly InputRow[]): { matrix: Matrix } | { columns: Columns } {
   const [first] = rows as [InputRow];
-  if (!isDense(first)) return { columns: toColumns(Object.keys(first), rows as readonly NamedRow[]) };
+  if (!isDense(first)) return { columns: toColumns(namesOf(first), rows as readonly NamedRow[]) };
   const columns = first.length;
   const values = new Float32Array(rows.length * columns);
   rows.forEach((row, index) => {
     values.set(row as readonly number[], index * columns);
   });
   return { matrix: { columns, values } };
+}
+
+function namesOf(row: NamedRow): string[] {
+  return Object.keys(row).filter((name) => row[name] !== undefined);
 }
 
 function toColumns(names: readonly string[], rows: readonly NamedRow[]): Columns {

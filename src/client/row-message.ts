@@ -25,7 +25,9 @@ export function checkNumbers(values: DenseRow, where: string): void {
 /** `where` is what an error calls the row. @throws TypeError for a value that is none */
 export function toValues(row: NamedRow, where: string): Map<string, ValueMessage> {
   const values = new Map<string, ValueMessage>();
-  for (const [name, value] of Object.entries(row)) values.set(name, toValue(value, name, where));
+  for (const [name, value] of Object.entries(row)) {
+    if (value !== undefined) values.set(name, toValue(value, name, where));
+  }
   return values;
 }
 

@@ -37,29 +37,9 @@ export class ScoreError extends Error {
 
   /** Of a call that did not end with OK. */
   static ofStatus({ code, details, metadata }: StatusObject): ScoreError {
-    let reason = '';
-    let violations: Violation[] = [];
-    let retryAfterMs = pushBackMs(metadata.get('grpc-retry-pushback-ms')[0]);
-    for (const { typeUrl, value } of detailsOf(metadata.get('grpc-status-details-bin')[0])) {
-      switch (typeUrl.slice(typeUrl.lastIndexOf('/') + 1)) {
-        case 'google.rpc.ErrorInfo':
-          reason = ErrorInfo.decode(value).reason;
-          break;
-        case 'google.rpc.BadRequest':
-          violations = BadRequest.decode(value).fieldViolations.map(({ field, description }) => ({
-            field,
-            description,
-          }));
-          break;
-        case 'google.rpc.RetryInfo': {
-          const { retryDelay } = RetryInfo.decode(value);
-          if (retryDelay !== undefined) {
-            retryAfterMs ??= Number(retryDelay.seconds) * 1000 + retryDelay.nanos / 1e6;
-          }
-        }
-      }
-    }
-    return new ScoreError(nameOf(code), details, { reason, violations, retryAfterMs });
+    const found = readDetails(metadata.get('grpc-status-details-bin')[0]);
+    const retryAfterMs = pushBackMs(metadata.get('grpc-retry-pushback-ms')[0]) ?? found.retryAfterMs;
+    return new ScoreError(nameOf(code), details, { ...found, retryAfterMs });
   }
 
   /** Of one item of a stream, whose message begins with the field that is wrong. */
@@ -86,12 +66,29 @@ function pushBackMs(header: string | Buffer | undefined): number | undefined {
   return /^\d+$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
 }
 
-/** None where they can't be read: the status alone still says what happened. */
-function detailsOf(bytes: string | Buffer | undefined): RpcStatus['details'] {
-  if (!Buffer.isBuffer(bytes)) return [];
+type Details = { reason?: string; violations?: Violation[]; retryAfterMs?: number };
+
+/** Nothing where they can't be read: the status alone still says what happened. */
+function readDetails(bytes: string | Buffer | undefined): Details {
+  if (!Buffer.isBuffer(bytes)) return {};
   try {
-    return RpcStatus.decode(bytes).details;
+    const found: Details = {};
+    for (const { typeUrl, value } of RpcStatus.decode(bytes).details) {
+      const name = typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
+      if (name === 'google.rpc.ErrorInfo') found.reason = ErrorInfo.decode(value).reason;
+      if (name === 'google.rpc.BadRequest') found.violations = violationsOf(BadRequest.decode(value));
+      if (name === 'google.rpc.RetryInfo') found.retryAfterMs = delayMs(RetryInfo.decode(value));
+    }
+    return found;
   } catch {
-    return [];
+    return {};
   }
+}
+
+function violationsOf({ fieldViolations }: BadRequest): Violation[] {
+  return fieldViolations.map(({ field, description }) => ({ field, description }));
+}
+
+function delayMs({ retryDelay }: RetryInfo): number | undefined {
+  return retryDelay && Number(retryDelay.seconds) * 1000 + retryDelay.nanos / 1e6;
 }

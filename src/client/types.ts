@@ -94,8 +94,8 @@ export type ScoreOptions = CallOptions & {
 export type Value = number | bigint | string | boolean;
 /** Every feature, in the order of the model's. */
 export type DenseRow = readonly number[] | Float32Array | Float64Array;
-/** Features by name; one that is left out takes its default. */
-export type NamedRow = Readonly<Record<string, Value>>;
+/** Features by name; one that is left out, or undefined, takes its default. */
+export type NamedRow = Readonly<Record<string, Value | undefined>>;
 export type InputRow = DenseRow | NamedRow;
 
 /** REAL_TIME_ONLY where there is a row, PRECOMPUTED_FIRST where there is none, unless it is said. */
