@@ -68,14 +68,18 @@ afterEach(() => {
   }
 });
 
-/** Starts the server and resolves to its port. Score answers with `row.dense.values[0]`. */
+/** Starts the server and resolves to its port. Score answers with `row.dense.values[0]`, unless it is told otherwise. */
 export async function serveScores(
-  calls: { stream?: (call: ScoreStream) => void; batch?: (call: ScoreBatch) => void },
+  calls: {
+    score?: handleUnaryCall<ScoreRequest, ScoreResponse>;
+    stream?: (call: ScoreStream) => void;
+    batch?: (call: ScoreBatch) => void;
+  },
   options: ServerOptions = {},
 ): Promise<number> {
   const server = new Server(options);
   running.push(server);
-  const score: handleUnaryCall<ScoreRequest, ScoreResponse> = (call, done) => done(null, responseTo(call.request));
+  const score = calls.score ?? ((call, done) => done(null, responseTo(call.request)));
   const scoreBatch: handleServerStreamingCall<ScoreBatchRequest, ScoreBatchResponse> = (call) => calls.batch?.(call);
   const scoreStream = (call: ScoreStream): void => {
     call.on('error', () => {});
