@@ -35,7 +35,11 @@ afterEach(async () => {
 type Script = Parameters<typeof serveScores>[0];
 
 async function clientOf(script: Script, options: ConnectOptions = {}): Promise<Client> {
-  const port = await serveScores(script, { 'grpc.max_receive_message_length': -1 });
+  return connectTo(await serveScores(script, { 'grpc.max_receive_message_length': -1 }), options);
+}
+
+/** Clients of one server share a connection. */
+function connectTo(port: number, options: ConnectOptions = {}): Client {
   const client = connect(`127.0.0.1:${port}`, { deadlineMs: PATIENT, ...options });
   clients.push(client);
   return client;
@@ -129,6 +133,18 @@ describe('many scores', () => {
       expect(streams.open).toHaveLength(Math.min(asked, 3));
     }
     streams.answer();
+  });
+
+  test('stay on a stream that has nothing to do', async () => {
+    let streams = 0;
+    const client = await clientOf({
+      stream: (call) => {
+        streams++;
+        echoItems(call);
+      },
+    });
+    for (let asked = 1; asked <= 5; asked++) expect((await scoreOf(client, asked)).score).toBe(asked);
+    expect(streams).toBe(1);
   });
 
   test('go on the stream that has least to do', async () => {
@@ -470,12 +486,13 @@ describe('closing', () => {
   test('lets finish what is under way, ends the streams well, and lets nothing more begin', async () => {
     const streams = new Streams();
     let halfClosed = 0;
-    const client = await clientOf({
+    const port = await serveScores({
       stream: (call) => {
         streams.script.stream?.(call);
         call.on('end', () => halfClosed++);
       },
     });
+    const client = connectTo(port, { retry: false });
     const call = scoreOf(client, 4);
     await eventually(() => streams.items === 1);
     let closed = false;
@@ -483,6 +500,8 @@ describe('closing', () => {
       closed = true;
     });
     expect(await failureOf(scoreOf(client, 5))).toMatchObject({ code: 'CANCELLED', reason: 'CLIENT_CLOSED' });
+    // What the first client may have sent is there before this comes back.
+    await connectTo(port).getModel('m');
     expect([closed, halfClosed]).toEqual([false, 0]);
     streams.answer();
     expect((await call).score).toBe(4);

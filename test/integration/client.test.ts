@@ -351,32 +351,37 @@ describe('rows without end', () => {
   });
 
   test('that leave out different features', async () => {
-    const client = connected(server);
-    const rows: InputRow[] = Array.from(
-      { length: 40 },
-      (_, index) => [{ a: index / 10 }, { a: index / 10, b: 2 }, [index / 10, 3], { b: 2 }][index % 4] as InputRow,
+    const client = connected(examples);
+    const golden = (await readGolden(`${await patientExamples()}/churn/golden.jsonl`)).map(
+      ({ row }) => Object.fromEntries(row as ReadonlyMap<string, number>) as NamedRow,
     );
-    const found: number[] = [];
-    const failed: number[] = [];
-    for await (const { scores, errors, segments } of client.scoreRows(
-      'risk',
-      rows.filter((_, index) => index % 4 < 3),
-      {
-        callRows: 7,
-      },
-    )) {
-      found.push(...scores);
-      failed.push(...errors.map(({ row }) => row));
-      expect(segments).toHaveLength(scores.length);
+    const rows = golden.map((row, index) => ({
+      ...row,
+      region: index % 2 === 0 ? row.region : undefined,
+      data_gb: index % 3 === 0 ? row.data_gb : undefined,
+    }));
+    const alone = await Promise.all(rows.map((row) => client.score({ model: 'churn', row })));
+    const { segments } = await client.getModel('churn');
+    let next = 0;
+    for await (const found of client.scoreRows('churn', rows, { callRows: 13 })) {
+      expect([found.firstRow, found.errors]).toEqual([next, []]);
+      for (const [index, score] of found.scores.entries()) {
+        const one = alone[next++];
+        expect(score).toBeCloseTo(one?.score as number, 5);
+        expect([found.labels[index], segments[found.segments[index] as number]?.name]).toEqual([
+          one?.label,
+          one?.segment,
+        ]);
+      }
     }
-    expect(failed).toEqual([]);
-    const alone = await Promise.all(
-      rows.filter((_, index) => index % 4 < 3).map((row) => client.score({ model: 'risk', row })),
-    );
-    expect(found).toEqual(alone.map(({ score }) => score));
-    // What no row may leave out, a whole call of such rows may not either.
+    expect(next).toBe(rows.length);
+  });
+
+  test('that leave out what they must not', async () => {
+    const client = connected(server);
     const reading = async () => {
-      for await (const _ of client.scoreRows('risk', rows)) throw new Error('there should be no scores');
+      for await (const _ of client.scoreRows('risk', [{ a: 1 }, { b: 2 }]))
+        throw new Error('there should be no scores');
     };
     expect(await failureOf(reading())).toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
