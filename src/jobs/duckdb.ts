@@ -3,7 +3,7 @@ import { type DuckDBConnection, DuckDBInstance, type Json } from '@duckdb/node-a
 import { SetupError } from '../errors.ts';
 
 /** What DuckDB may take for its blocks, beside what a query needs to hold. */
-const MEMORY_LIMIT = '200MB';
+const MEMORY_LIMIT = '128MB';
 
 export type DatabaseOptions = {
   /** Where the database's own temporary files go. */
@@ -33,6 +33,7 @@ export class Database {
         threads: '1',
         memory_limit: MEMORY_LIMIT,
         temp_directory: temporaryDirectory,
+        enable_external_file_cache: 'false',
         autoinstall_known_extensions: 'false',
         autoload_known_extensions: 'false',
       });
