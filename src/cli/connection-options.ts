@@ -24,7 +24,7 @@ export function addConnectionOptions(command: Command): Command {
 }
 
 /** For calls that are made once, whatever comes of them. @throws SetupError for a file that can't be used. */
-export function connectTo(flags: ConnectionFlags): Calls {
+export function connectTo(flags: ConnectionFlags, headers: Readonly<Record<string, string>> = {}): Calls {
   if (flags.cert !== undefined && flags.key === undefined) throw new SetupError('--cert: needs --key beside it');
   if (flags.key !== undefined && flags.cert === undefined) throw new SetupError('--key: needs --cert beside it');
   for (const flag of ['ca', 'cert', 'key'] as const) {
@@ -34,7 +34,7 @@ export function connectTo(flags: ConnectionFlags): Calls {
   // grpc-js sets the server's name from the address, and Node warns where that is a number: nothing a caller can change.
   process.noDeprecation = true;
   try {
-    return new Calls(flags.address, flags);
+    return new Calls(flags.address, { ...flags, headers });
   } catch (error) {
     throw new SetupError(`--ca, --cert, --key: can't be used: ${(error as Error).message}`, error);
   }

@@ -19,7 +19,7 @@ type Method<Request, Response> = Pick<
   'path' | 'requestSerialize' | 'responseDeserialize'
 >;
 
-export type ChannelSettings = Pick<ConnectOptions, 'tls' | 'ca' | 'cert' | 'key' | 'channelOptions'>;
+export type ChannelSettings = Pick<ConnectOptions, 'tls' | 'ca' | 'cert' | 'key' | 'headers' | 'channelOptions'>;
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   // The client has retries of its own, which know the deadline of a score and what the server said.
@@ -37,10 +37,12 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 
 export class Calls {
   readonly #client: Client;
+  readonly #headers: Readonly<Record<string, string>>;
 
   /** `address` is HOST:PORT; connects with the first call. @throws Error for PEM files that can't be used */
   constructor(address: string, settings: ChannelSettings = {}) {
     this.#client = new Client(address, credentialsOf(settings), { ...CHANNEL_OPTIONS, ...settings.channelOptions });
+    this.#headers = settings.headers ?? {};
   }
 
   /** One attempt of a unary call; returns what cancels it. */
@@ -56,7 +58,7 @@ export class Calls {
       requestSerialize,
       responseDeserialize,
       request,
-      new Metadata(),
+      this.#metadata(),
       until(deadlineMs),
       (error, response) => (error === null ? done(undefined, response) : done(ScoreError.ofStatus(error))),
     );
@@ -84,7 +86,7 @@ export class Calls {
       requestSerialize,
       responseDeserialize,
       request,
-      new Metadata(),
+      this.#metadata(),
       until(deadlineMs),
     );
     // Whoever reads hears of it; a call that is cancelled has nobody who does.
@@ -95,13 +97,19 @@ export class Calls {
   /** A call with messages both ways and no deadline; its status says how it ended. */
   bidiStream<Request, Response>(method: Method<Request, Response>): ClientDuplexStream<Request, Response> {
     const { path, requestSerialize, responseDeserialize } = method;
-    const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata());
     call.on('error', () => {});
     return call;
   }
 
   close(): void {
     this.#client.close();
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(this.#headers)) metadata.set(name, value);
+    return metadata;
   }
 }
 

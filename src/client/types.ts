@@ -47,6 +47,8 @@ export type ConnectOptions = {
   maxQueued?: number;
   /** Retries; false: none. */
   retry?: RetryOptions | false;
+  /** Sent with every call, such as a token for whatever stands before the server. */
+  headers?: Readonly<Record<string, string>>;
   /** For grpc-js, such as `grpc.keepalive_time_ms` or a proxy. */
   channelOptions?: ChannelOptions;
   /** Time, for tests. */
