@@ -11,6 +11,7 @@ import { type Scenario, Suite, type SuiteSettings } from './harness/suite.ts';
 import { formatTable } from './harness/table.ts';
 import { bursts } from './scenarios/bursts.ts';
 import { floors } from './scenarios/floors.ts';
+import { largeMessages } from './scenarios/large-requests.ts';
 import { manyRows } from './scenarios/many-rows.ts';
 import { neighbours } from './scenarios/neighbours.ts';
 import { overload } from './scenarios/overload.ts';
@@ -19,7 +20,17 @@ import { start } from './scenarios/start.ts';
 import { unary } from './scenarios/unary.ts';
 
 const SCHEMA = 'scorewire-bench-suite/1';
-const SCENARIOS: readonly Scenario[] = [floors, unary, manyRows, poissonArrivals, overload, neighbours, start, bursts];
+const SCENARIOS: readonly Scenario[] = [
+  floors,
+  unary,
+  manyRows,
+  largeMessages,
+  poissonArrivals,
+  overload,
+  neighbours,
+  start,
+  bursts,
+];
 
 const QUICK: SuiteSettings = { seconds: 1.5, warmUpSeconds: 0.7, repetitions: 1 };
 const FULL: SuiteSettings = { seconds: 5, warmUpSeconds: 1, repetitions: 2 };

@@ -19,8 +19,11 @@ export type EncodedBlock = {
   errors: readonly { row: number; error: ScorewireError }[];
 };
 
-/** Encodes rows [from, to) of a source. A row that is wrong is left out, and listed. */
-export type BlockEncoder = (source: RowSource, from: number, to: number) => EncodedBlock;
+/**
+ * Encodes rows [from, to) of a source. A row that is wrong is left out, and listed. `spare`: inputs of an earlier block, which
+ * nobody needs any more and which may be used again.
+ */
+export type BlockEncoder = (source: RowSource, from: number, to: number, spare?: readonly TensorData[]) => EncodedBlock;
 
 export function blockEncoder(layout: RowLayout, encode: RowEncoder): BlockEncoder {
   if (layout.kind !== 'features') {
@@ -29,9 +32,11 @@ export function blockEncoder(layout: RowLayout, encode: RowEncoder): BlockEncode
   }
   const types = layout.inputs.map(({ type }) => type);
   const plain = plainWidth(layout) > 0;
-  return (source, from, to) => {
+  return (source, from, to, spare) => {
     const inputs =
-      source.form === 'dense' ? fromMatrix(layout, plain, source, from, to) : fromColumns(layout, source, from, to);
+      source.form === 'dense'
+        ? fromMatrix(layout, plain, source, from, to, spare)
+        : fromColumns(layout, source, from, to, spare);
     if (inputs !== undefined) return { rows: range(from, to), inputs, dims: undefined, errors: [] };
     // The encoder of single rows finds the words for what is wrong.
     return encodeEach(encode, types, layout.features, source, from, to);
@@ -45,13 +50,14 @@ function fromMatrix(
   source: RowSource,
   from: number,
   to: number,
+  spare: readonly TensorData[] | undefined,
 ): TensorData[] | undefined {
   if (!dense || source.width !== features.length) return undefined;
-  const values = source.matrix(from, to);
+  const values = source.matrix(from, to, plain ? (spare?.[0] as Float32Array<ArrayBuffer> | undefined) : undefined);
   if (values === undefined) return undefined;
   if (plain && allFinite(values)) return [values];
   const rows = to - from;
-  const arrays = inputs.map(({ type, width }) => allocate(type, width * rows));
+  const arrays = inputs.map(({ type, width }, index) => arrayOf(type, width * rows, spare?.[index]));
   const column = new Float32Array(rows);
   const part = { values: column, start: 0 };
   for (const [index, feature] of features.entries()) {
@@ -67,11 +73,12 @@ function fromColumns(
   source: RowSource,
   from: number,
   to: number,
+  spare: readonly TensorData[] | undefined,
 ): TensorData[] | undefined {
   // A name that is no feature is a fault of every row.
   if (!named || source.width > features.length) return undefined;
   const rows = to - from;
-  const arrays = inputs.map(({ type, width }) => allocate(type, width * rows));
+  const arrays = inputs.map(({ type, width }, index) => arrayOf(type, width * rows, spare?.[index]));
   let found = 0;
   for (const feature of features) {
     const place = placeOf(feature, inputs, arrays);
@@ -85,6 +92,11 @@ function fromColumns(
     }
   }
   return found === source.width ? arrays : undefined;
+}
+
+/** All of it will be written. */
+function arrayOf(type: DataType, length: number, spare: TensorData | undefined): TensorData {
+  return spare?.length === length ? spare : allocate(type, length);
 }
 
 function placeOf({ input, column }: Feature, inputs: readonly RowInput[], arrays: readonly TensorData[]): Place {

@@ -43,8 +43,8 @@ export interface RowSource {
   row(index: number, features: readonly Feature[]): Row;
   /** Of a matrix: its columns. Else the names that it has something by. */
   readonly width: number;
-  /** Of a matrix: rows [from, to) as they came, in an array of its own. */
-  matrix(from: number, to: number): Float32Array<ArrayBuffer> | undefined;
+  /** Of a matrix: rows [from, to) as they came, in an array of its own, or in `spare` where that has their size. */
+  matrix(from: number, to: number, spare?: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> | undefined;
   /** Of columns: what there is by this name for rows [from, to); undefined where there is nothing. */
   given(name: string, from: number, to: number): Given | undefined;
 }
@@ -72,8 +72,9 @@ export class MatrixRows implements RowSource {
     return { form: 'dense', values: this.matrix(index, index + 1) };
   }
 
-  matrix(from: number, to: number): Float32Array<ArrayBuffer> {
-    const values = new Float32Array((to - from) * this.width);
+  matrix(from: number, to: number, spare?: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+    const length = (to - from) * this.width;
+    const values = spare?.length === length ? spare : new Float32Array(length);
     const rowBytes = 4 * this.width;
     // A copy, since they need not lie where float32 may lie.
     new Uint8Array(values.buffer).set(this.#bytes.subarray(from * rowBytes, to * rowBytes));

@@ -10,11 +10,11 @@ export class MessageBuffer {
   #bytes: Buffer = EMPTY;
   #start = 0;
   #end = 0;
-  #expected = 0;
+  #spare: Buffer | undefined;
 
-  /** Makes room for so many bytes at once, once there are any: whoever calls it has seen to it that there is memory. */
-  expect(bytes: number): void {
-    this.#expected = bytes;
+  /** Where what is there and what comes belongs, as far as there is room in it: else it would be moved as it grows. */
+  use(buffer: Buffer): void {
+    this.#spare = buffer;
   }
 
   /** Bytes that are there. */
@@ -49,7 +49,7 @@ export class MessageBuffer {
     this.#bytes = EMPTY;
     this.#start = 0;
     this.#end = 0;
-    this.#expected = 0;
+    this.#spare = undefined;
   }
 
   #makeRoom(bytes: Buffer, start: number, end: number): void {
@@ -62,8 +62,9 @@ export class MessageBuffer {
     let room = needed;
     if (needed <= first) room = Math.min(first, Math.max(FIRST_BYTES, 2 * needed));
     else if (size > 0) room = 2 * needed;
-    // To move tens of megabytes when they have grown too many would hold up everybody else.
-    const larger = Buffer.allocUnsafe(Math.max(room, this.#expected));
+    const fits = this.#spare !== undefined && this.#spare.length >= room;
+    const larger = fits ? (this.#spare as Buffer) : Buffer.allocUnsafe(room);
+    this.#spare = undefined;
     this.#bytes.copy(larger, 0, this.#start, this.#end);
     this.#bytes = larger;
     this.#start = 0;

@@ -41,7 +41,7 @@ export type StreamMethod = {
   maxMessageBytes?: number;
   /** What a caller can do whose message is larger. */
   tooLargeHint?: string;
-  /** Messages stay valid after `onMessage`. */
+  /** Messages stay valid until the call ends. */
   keepsMessages?: boolean;
   open: (call: StreamCall) => StreamHandler;
 };
@@ -58,6 +58,7 @@ export class StreamCall implements StreamListener {
   readonly #budget: MessageBudget;
   /** What the call has of the budget. */
   #heldBytes = 0;
+  #lent: Buffer | undefined;
   #handler: StreamHandler | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #rest = new MessageBuffer();
@@ -170,6 +171,8 @@ export class StreamCall implements StreamListener {
     this.#rest.clear();
     this.#budget.giveBack(this.#heldBytes);
     this.#heldBytes = 0;
+    if (this.#lent !== undefined) this.#budget.return(this.#lent);
+    this.#lent = undefined;
     this.#unpacked = undefined;
     return true;
   }
@@ -265,7 +268,11 @@ export class StreamCall implements StreamListener {
     if (bytes <= this.#heldBytes) return true;
     if (this.#budget.take(bytes - this.#heldBytes)) {
       this.#heldBytes = bytes;
-      this.#rest.expect(PREFIX_BYTES + bytes);
+      // Whoever keeps messages keeps one to the end of the call, and so the buffer can go round.
+      if (this.#method.keepsMessages === true && this.#lent === undefined) {
+        this.#lent = this.#budget.lend(PREFIX_BYTES + bytes);
+        this.#rest.use(this.#lent);
+      }
       return true;
     }
     this.abort(NO_ROOM);

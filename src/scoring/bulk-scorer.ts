@@ -4,6 +4,7 @@ import type { Scheduler } from '../batching/scheduler.ts';
 import { ScorewireError } from '../errors.ts';
 import type { EncodedBlock } from '../features/block-encoder.ts';
 import type { RowSource } from '../features/row-source.ts';
+import type { TensorData } from '../tensor.ts';
 import { BlockFeed, type FeedEvents } from './block-feed.ts';
 import type { ModelRegistry } from './model-registry.ts';
 import { ScoredChunk } from './scored-chunk.ts';
@@ -71,6 +72,8 @@ export class BulkRun implements BulkSource {
   readonly #blockRows: number;
   /** Of those as many as are soon encoded: rows that are wrong take long. */
   #rowsAtOnce: number;
+  /** Inputs of blocks that have run: a worker got a copy. To make new ones for each block would mean much to collect. */
+  readonly #spare: (readonly TensorData[])[] = [];
   #nextRow = 0;
   /** The chunk that the next block is from. */
   #chunk: ScoredChunk | undefined;
@@ -147,7 +150,7 @@ export class BulkRun implements BulkSource {
   #encode(from: number, to: number): EncodedBlock | undefined {
     const startMs = performance.now();
     try {
-      const block = this.#model.encodeBlock(this.#rows, from, to);
+      const block = this.#model.encodeBlock(this.#rows, from, to, this.#spare.pop());
       const tookMs = performance.now() - startMs;
       if (tookMs > MAX_ENCODE_MS) this.#rowsAtOnce = Math.max(MIN_ROWS_AT_ONCE, this.#rowsAtOnce >> 1);
       else if (tookMs < MAX_ENCODE_MS / 4) this.#rowsAtOnce = Math.min(this.#blockRows, 2 * this.#rowsAtOnce);
@@ -159,6 +162,12 @@ export class BulkRun implements BulkSource {
   }
 
   #blockOf({ rows, inputs, dims }: EncodedBlock, chunk: ScoredChunk): BulkBlock {
+    let left = rows.length;
+    const settle = (count: number): void => {
+      left -= count;
+      if (left === 0) this.#spare.push(inputs);
+      this.#settle(chunk, count);
+    };
     return {
       rows: rows.length,
       inputs,
@@ -167,12 +176,12 @@ export class BulkRun implements BulkSource {
       done: (from, count, reply) => {
         if (this.#ended) return;
         chunk.read(this.#model.spec, reply, rows, from, count);
-        this.#settle(chunk, count);
+        settle(count);
       },
       failed: (from, count, error) => {
         if (this.#ended) return;
         chunk.fail(rows, from, count, error);
-        this.#settle(chunk, count);
+        settle(count);
       },
     };
   }

@@ -91,16 +91,22 @@ test('a message whose length is known gets no more than that', () => {
   expect(sizes).toEqual([105]);
 });
 
-test('a message that is expected gets its room at once, and only once something of it is there', () => {
-  const buffer = new MessageBuffer();
-  const sizes = made(() => {
-    buffer.expect(5_000_005);
-    expect(buffer.size).toBe(0);
-    add(buffer, prefix(5_000_000));
-    for (let at = 0; at < 5_000_000; at += 100_000) add(buffer, Buffer.alloc(100_000));
-  });
-  expect(sizes).toEqual([5_000_005]);
-  expect(buffer.size).toBe(5_000_005);
+test('what is to be used is used, if it is large enough', () => {
+  const large = Buffer.alloc(300_005);
+  for (const [given, allocated] of [
+    [large, []],
+    [Buffer.alloc(1000), [65_536]],
+  ] as const) {
+    const buffer = new MessageBuffer();
+    const sizes = made(() => {
+      buffer.use(given);
+      add(buffer, prefix(300_000));
+      add(buffer, Buffer.of(1, 2, 3));
+    });
+    expect(sizes).toEqual(allocated);
+    expect(buffer.bytes).toEqual(Buffer.concat([prefix(300_000), Buffer.of(1, 2, 3)]));
+  }
+  expect(large.subarray(5, 8)).toEqual(Buffer.of(1, 2, 3));
 });
 
 test.each([

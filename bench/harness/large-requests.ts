@@ -1,0 +1,94 @@
+// ScoreBatch requests of some fifty megabytes, of each kind that takes its own way through the server.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { ScoreRequest } from '../../src/gen/scorewire/v1/scoring.ts';
+import { EXAMPLE_MODELS } from './settings.ts';
+
+export interface LargeRequest {
+  kind: string;
+  message: Uint8Array;
+  rows: number;
+}
+
+const BYTES = 50_000_000;
+
+// Tags of ScoreBatchRequest and of what is in it: field number times 8, and the wire type.
+const MODEL = 10;
+const MATRIX = 34;
+const COLUMNS = 42;
+const MATRIX_COLUMNS = 8;
+const MATRIX_VALUES = 18;
+const ENTRY = 10;
+const NAME = 10;
+const COLUMN = 18;
+const NUMBERS = 10;
+const INTEGERS = 18;
+const TEXT = 26;
+const FLAGS = 34;
+
+type Golden = { row: number[] | Record<string, number | string | boolean> };
+
+function golden(model: string): Golden['row'][] {
+  return readFileSync(join(EXAMPLE_MODELS, model, 'golden.jsonl'), 'utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => (JSON.parse(line) as Golden).row);
+}
+
+/** A single row, as the callers beside the large requests send it. */
+export function smallRequests(): Uint8Array[] {
+  return (golden('breast-cancer') as number[][]).map((values) =>
+    ScoreRequest.encode({
+      model: 'breast-cancer',
+      row: { form: { $case: 'dense', value: { values } } },
+      policy: 0,
+      outputNames: [],
+    }).finish(),
+  );
+}
+
+export function largeRequests(): LargeRequest[] {
+  return [matrix(), columns()];
+}
+
+function matrix(): LargeRequest {
+  const rows = golden('breast-cancer') as number[][];
+  const width = (rows[0] as number[]).length;
+  const block = Buffer.from(Float32Array.from(rows.flat()).buffer);
+  const times = Math.floor(BYTES / block.length);
+  const message = new BinaryWriter().uint32(MODEL).string('breast-cancer').uint32(MATRIX).fork();
+  message.uint32(MATRIX_COLUMNS).uint32(width).uint32(MATRIX_VALUES).bytes(repeated(block, times));
+  return { kind: 'matrix', message: message.join().finish(), rows: rows.length * times };
+}
+
+/** Texts, integers, flags and numbers. */
+function columns(): LargeRequest {
+  const rows = golden('churn') as Record<string, number | string | boolean>[];
+  const names = Object.keys(rows[0] as object);
+  const lists = names.map((name) => {
+    const values = rows.map((row) => row[name]);
+    const list = new BinaryWriter();
+    if (typeof values[0] === 'string') for (const value of values) list.uint32(TEXT).string(value as string);
+    else if (typeof values[0] === 'boolean') for (const value of values) list.bool(value as boolean);
+    else if (values.every(Number.isInteger)) for (const value of values) list.int64(value as number);
+    else for (const value of values) list.double(value as number);
+    const tag = typeof values[0] === 'boolean' ? FLAGS : values.every(Number.isInteger) ? INTEGERS : NUMBERS;
+    return { name, tag: typeof values[0] === 'string' ? undefined : tag, bytes: Buffer.from(list.finish()) };
+  });
+  const times = Math.floor(BYTES / lists.reduce((sum, { bytes }) => sum + bytes.length, 0));
+  const message = new BinaryWriter().uint32(MODEL).string('churn').uint32(COLUMNS).fork();
+  for (const { name, tag, bytes } of lists) {
+    message.uint32(ENTRY).fork().uint32(NAME).string(name).uint32(COLUMN).fork();
+    const all = repeated(bytes, times);
+    if (tag === undefined) message.raw(all);
+    else message.uint32(tag).bytes(all);
+    message.join().join();
+  }
+  return { kind: 'columns', message: message.join().finish(), rows: rows.length * times };
+}
+
+function repeated(bytes: Buffer, times: number): Buffer {
+  return Buffer.alloc(bytes.length * times, bytes);
+}
