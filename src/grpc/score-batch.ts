@@ -35,7 +35,8 @@ export function scoreBatchMethod(parts: ScoreBatchParts): StreamMethod {
     path,
     maxMessageBytes: parts.maxMessageBytes,
     keepsMessages: true,
-    tooLargeHint: 'send the rows in several calls',
+    tooLargeHint: (bytes, maxBytes) =>
+      `send the rows in ${Math.ceil(bytes / maxBytes)} calls or more, each with a part of them`,
     open: (call) => new Batch(call, parts, cellsOf).handler(),
   };
 }

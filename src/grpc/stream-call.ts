@@ -39,8 +39,8 @@ export type StreamMethod = {
   path: string;
   /** Larger messages than other methods take. */
   maxMessageBytes?: number;
-  /** What a caller can do whose message is larger. */
-  tooLargeHint?: string;
+  /** What a caller can do whose message of so many bytes is larger than it may be. */
+  tooLargeHint?: (bytes: number, maxBytes: number) => string;
   /** Messages stay valid until the call ends. */
   keepsMessages?: boolean;
   open: (call: StreamCall) => StreamHandler;
@@ -247,7 +247,7 @@ export class StreamCall implements StreamListener {
     while (end - at >= PREFIX_BYTES && !this.#paused && !this.#unpacking && !this.#ended) {
       const length = bytes.readUInt32BE(at + 1);
       if (length > this.#maxMessageBytes) {
-        this.abort(tooLarge(length, this.#maxMessageBytes, this.#method.tooLargeHint));
+        this.abort(tooLarge(length, this.#maxMessageBytes, this.#method.tooLargeHint?.(length, this.#maxMessageBytes)));
         break;
       }
       const from = at + PREFIX_BYTES;

@@ -1,22 +1,19 @@
 // Many rows in one call, their scores back in chunks.
 
-import http2 from 'node:http2';
 import { type ServiceError, status as Status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type Column,
+import type {
+  Column,
   ScoreBatchRequest,
-  type ScoreBatchResponse,
-  type ScoreBatchSummary,
-  type ScoreChunk,
-  type Value,
+  ScoreBatchResponse,
+  ScoreBatchSummary,
+  ScoreChunk,
+  Value,
 } from '../../src/gen/scorewire/v1/scoring.ts';
 import { eventually } from '../support/concurrently.ts';
 import { modelFolder } from '../support/model-folder.ts';
 import { gatherRow, linear, slowLinear } from '../support/onnx-builder.ts';
 import { TestServer } from '../support/test-server.ts';
-
-const PATH = '/scorewire.v1.ScoringService/ScoreBatch';
 
 let folder: string;
 let server: TestServer;
@@ -140,6 +137,30 @@ test('a row that the model refuses fails alone', async () => {
   expect(answer.chunks.flatMap((chunk) => chunk.errors)).toMatchObject([{ row: 2n, code: Status.INTERNAL }]);
 });
 
+test('a fault inside says which entity it was, where the caller gave ids', async () => {
+  const entityIds = ['c-0', 'c-1', 'käse-2', 'c-3'];
+  const answer = await batch({ model: 'gather', entityIds, ...matrix(1, [0, 1, 99, 1]) });
+  const [error, ...others] = answer.chunks.flatMap((chunk) => chunk.errors);
+  expect(others).toEqual([]);
+  expect(error?.message).toMatch(/\(entity käse-2, id [0-9a-f-]{36}\)$/);
+  const id = /id ([0-9a-f-]{36})/.exec(error?.message ?? '')?.[1];
+  await eventually(() => server.lines.some((line) => line.id === id && line.entityId === 'käse-2'));
+});
+
+test('rows that are all wrong each say so, and keep nobody else waiting', async () => {
+  const values = ROWS.concat(ROWS, ROWS, ROWS).flatMap(([value]) => [value, Number.NaN]);
+  const all = batch({ ...matrix(2, values), chunkRows: 10_000 });
+  expect((await server.client.score('risk', [1, 1])).score).toBe(0.5);
+  const { summary, chunks } = await all;
+  expect(summary).toMatchObject({ rows: 10_000n, scored: 0n, failed: 10_000n });
+  expect(chunks.flatMap(({ errors }) => errors.map(({ row }) => Number(row)))).toEqual(
+    Array.from({ length: 10_000 }, (_, row) => row),
+  );
+  const best = await batch({ ...matrix(2, values), topK: 3 });
+  expect(best.chunks).toMatchObject([{ rows: [], scores: [] }]);
+  expect(best.summary).toMatchObject({ scored: 0n, failed: 10_000n });
+});
+
 test('chunks in order, where that is wanted', async () => {
   const answer = await batch({ ...matrix(2, ROWS.flat()), chunkRows: 100, inOrder: true });
   expect(answer.chunks.map(({ firstRow }) => Number(firstRow))).toEqual(
@@ -224,7 +245,7 @@ describe('refused whole, naming the field', () => {
   test('more than a message may hold: how to send it', async () => {
     const answer = await batch(matrix(2, Array(3_000_000).fill(1)));
     expect(answer.code).toBe(Status.RESOURCE_EXHAUSTED);
-    expect(answer.details).toMatch(/larger than max.*; send the rows in several calls/);
+    expect(answer.details).toMatch(/larger than max.*; send the rows in 2 calls or more/);
   });
 });
 
@@ -246,45 +267,6 @@ test('of a batch whose caller left nothing more runs', async () => {
   stream.cancel();
   await eventually(async () => (await server.metric('scorewire_calls_in_flight')) === 0);
   expect((await ran()) - before).toBeLessThan(300);
-});
-
-test('a caller who does not read holds back its own rows, and gets all once it reads', async () => {
-  const ran = () => server.metric('scorewire_batch_rows_sum', { model: 'plain' });
-  const before = await ran();
-  const rows = 500_000;
-  const request = { ...EMPTY, model: 'plain', ...matrix(2, Array(2 * rows).fill(1)) };
-  const message = ScoreBatchRequest.encode(request).finish();
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(message.length, 1);
-  const session = http2.connect(`http://${server.address}`);
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': PATH,
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  });
-  stream.end(Buffer.concat([head, message]));
-  // Until nothing moves any more.
-  let last = -1;
-  await eventually(async () => {
-    const now = (await ran()) - before;
-    const still = now > 0 && now === last;
-    last = now;
-    if (!still) await new Promise((resolve) => setTimeout(resolve, 100));
-    return still;
-  });
-  expect(last).toBeLessThan(rows / 2);
-  // Others are served meanwhile.
-  expect((await server.client.score('plain', [1, 1])).score).toBe(0.5);
-  let status = '';
-  stream.on('trailers', (trailers) => {
-    status = String(trailers['grpc-status']);
-  });
-  stream.resume();
-  await new Promise((resolve) => stream.once('close', resolve));
-  expect(status).toBe('0');
-  expect((await ran()) - before).toBe(rows + 1);
-  session.destroy();
 });
 
 test('requests that are too large together are refused, and what was held is given back', async () => {
