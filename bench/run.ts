@@ -11,6 +11,7 @@ import { type Scenario, Suite, type SuiteSettings } from './harness/suite.ts';
 import { formatTable } from './harness/table.ts';
 import { bursts } from './scenarios/bursts.ts';
 import { floors } from './scenarios/floors.ts';
+import { jobs } from './scenarios/jobs.ts';
 import { largeMessages } from './scenarios/large-requests.ts';
 import { manyRows } from './scenarios/many-rows.ts';
 import { neighbours } from './scenarios/neighbours.ts';
@@ -24,6 +25,7 @@ const SCENARIOS: readonly Scenario[] = [
   floors,
   unary,
   manyRows,
+  jobs,
   largeMessages,
   poissonArrivals,
   overload,

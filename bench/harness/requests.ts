@@ -70,10 +70,13 @@ function scoreRequest(model: string, values: number[]): Uint8Array {
   }).finish();
 }
 
-/** A ScoreBatch request with the model's golden rows, again and again. */
+/** A ScoreBatch request with the model's golden rows, again and again, each number changed by up to a tenth. */
 export function batchRequest(model: BenchModel, rows: number): Uint8Array {
   const golden = goldenRows(model);
-  const values = Array.from({ length: rows }, (_, index) => (golden[index % golden.length] as GoldenRow).row).flat();
+  const random = randomFrom(SEED);
+  const values = Array.from({ length: rows }, (_, index) =>
+    (golden[index % golden.length] as GoldenRow).row.map((value) => value * (0.9 + 0.2 * random())),
+  ).flat();
   return ScoreBatchRequest.encode({
     model,
     entityIds: [],
