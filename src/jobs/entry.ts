@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { SetupError } from '../errors.ts';
 import type { RowLayout } from '../models/model.ts';
 import type { TensorData } from '../tensor.ts';
+import { chunkCollector } from './collect-chunks.ts';
 import type { Database } from './duckdb.ts';
 import { ChunkEncoder } from './encode-chunk.ts';
 import { checkFormats } from './file-format.ts';
@@ -114,6 +115,7 @@ async function score(
   onTaken: (rows: ScoredRows) => void,
 ): Promise<void> {
   const pending: Pending[] = [];
+  const collect = chunkCollector();
   let unkept = 0;
   let keptMs = performance.now();
   const takeOldest = async (): Promise<void> => {
@@ -131,6 +133,7 @@ async function score(
     for await (const chunk of chunks) {
       if (pending.length === MAX_PIECES) await takeOldest();
       pending.push(send(chunk, encoder));
+      collect();
     }
     while (pending.length > 0) await takeOldest();
   } finally {

@@ -9,9 +9,11 @@ export function readColumn(chunk: DuckDBDataChunk, index: number): Column {
   const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);
   const nulls = readNulls(vector, rowCount);
   const bytes = (width: number): ArrayBuffer => {
-    // A copy: what DuckDB lends is gone with the chunk.
-    const lent = duckdb.vector_get_data(vector, rowCount * width);
-    return new Uint8Array(lent).buffer;
+    // The binding copies what the vector has.
+    const { buffer, byteOffset, byteLength } = duckdb.vector_get_data(vector, rowCount * width);
+    return (
+      byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)
+    ) as ArrayBuffer;
   };
   const typed = chunk.getColumnVector(index);
   switch (typed.type.typeId) {
