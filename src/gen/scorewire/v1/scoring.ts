@@ -329,9 +329,11 @@ export interface RowError {
   code: number;
   /** As in google.rpc.ErrorInfo. */
   reason: string;
-  /** As in google.rpc.BadRequest; empty where no field is to blame. */
+  /** As in google.rpc.BadRequest, the first of them where several are wrong; empty where no field is to blame. */
   field: string;
   message: string;
+  /** As in google.rpc.RetryInfo; absent where the server doesn't say when to come back. */
+  retryDelay?: Duration | undefined;
 }
 
 /** One item or many: how they are put into messages is the caller's choice. */
@@ -347,7 +349,15 @@ export interface ScoreStreamRequest {
 export interface StreamItem {
   /** The caller's choice, handed back with the result; unique among the stream's items that have none yet. */
   id: bigint;
-  request?: ScoreRequest | undefined;
+  request?:
+    | ScoreRequest
+    | undefined;
+  /**
+   * From the item's arrival; absent, or longer than that: until the stream's deadline. An item that was not done by then has
+   * the error DEADLINE_EXCEEDED, and is not run if it had not started; the result may come later than the deadline, when it
+   * would have been the item's turn.
+   */
+  timeout?: Duration | undefined;
 }
 
 /** Results that were done at about the same time, of items of any messages. */
@@ -2695,7 +2705,7 @@ export const ScoreBatchSummary: MessageFns<ScoreBatchSummary> = {
 };
 
 function createBaseRowError(): RowError {
-  return { row: 0n, code: 0, reason: "", field: "", message: "" };
+  return { row: 0n, code: 0, reason: "", field: "", message: "", retryDelay: undefined };
 }
 
 export const RowError: MessageFns<RowError> = {
@@ -2717,6 +2727,9 @@ export const RowError: MessageFns<RowError> = {
     }
     if (message.message !== "") {
       writer.uint32(42).string(message.message);
+    }
+    if (message.retryDelay !== undefined) {
+      Duration.encode(message.retryDelay, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2774,6 +2787,14 @@ export const RowError: MessageFns<RowError> = {
             message.message = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.retryDelay = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2793,6 +2814,11 @@ export const RowError: MessageFns<RowError> = {
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       field: isSet(object.field) ? globalThis.String(object.field) : "",
       message: isSet(object.message) ? globalThis.String(object.message) : "",
+      retryDelay: isSet(object.retryDelay)
+        ? Duration.fromJSON(object.retryDelay)
+        : isSet(object.retry_delay)
+        ? Duration.fromJSON(object.retry_delay)
+        : undefined,
     };
   },
 
@@ -2812,6 +2838,9 @@ export const RowError: MessageFns<RowError> = {
     }
     if (message.message !== "") {
       obj.message = message.message;
+    }
+    if (message.retryDelay !== undefined) {
+      obj.retryDelay = Duration.toJSON(message.retryDelay);
     }
     return obj;
   },
@@ -2897,7 +2926,7 @@ export const ScoreStreamRequest: MessageFns<ScoreStreamRequest> = {
 };
 
 function createBaseStreamItem(): StreamItem {
-  return { id: 0n, request: undefined };
+  return { id: 0n, request: undefined, timeout: undefined };
 }
 
 export const StreamItem: MessageFns<StreamItem> = {
@@ -2910,6 +2939,9 @@ export const StreamItem: MessageFns<StreamItem> = {
     }
     if (message.request !== undefined) {
       ScoreRequest.encode(message.request, writer.uint32(18).fork()).join();
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2943,6 +2975,14 @@ export const StreamItem: MessageFns<StreamItem> = {
             message.request = ScoreRequest.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2959,6 +2999,7 @@ export const StreamItem: MessageFns<StreamItem> = {
     return {
       id: isSet(object.id) ? BigInt(object.id) : 0n,
       request: isSet(object.request) ? ScoreRequest.fromJSON(object.request) : undefined,
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
     };
   },
 
@@ -2969,6 +3010,9 @@ export const StreamItem: MessageFns<StreamItem> = {
     }
     if (message.request !== undefined) {
       obj.request = ScoreRequest.toJSON(message.request);
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
     }
     return obj;
   },
