@@ -1,6 +1,7 @@
 // scorewire.v1.ScoringService/ScoreStream: items in, results out, as they are done or in order, on a call that stays open.
 import { status as Status } from '@grpc/grpc-js';
-import { ScorewireError } from '../errors.ts';
+import { invalidField, ScorewireError } from '../errors.ts';
+import type { Duration } from '../gen/google/protobuf/duration.ts';
 import {
   type ScoreRequest,
   type ScoreResponse,
@@ -10,6 +11,7 @@ import {
   type StreamItem,
   type StreamResult,
 } from '../gen/scorewire/v1/scoring.ts';
+import { durationMs } from './duration.ts';
 import { toRowError, toScorewireError, toStatus } from './status.ts';
 import type { StreamCall, StreamHandler, StreamMethod } from './stream-call.ts';
 import {
@@ -141,7 +143,7 @@ class ScoreStream implements StreamHandler {
     this.#endIfDone();
   }
 
-  #take({ id, request }: StreamItem, receivedMs: number): void {
+  #take({ id, request, timeout }: StreamItem, receivedMs: number): void {
     const context = contextOf(this.#edge, METHOD, this.#call, receivedMs, () => this.#call.ended);
     let open = true;
     const place = { result: undefined };
@@ -160,6 +162,7 @@ class ScoreStream implements StreamHandler {
     };
     try {
       if (request === undefined) throw NO_REQUEST;
+      if (timeout !== undefined) context.deadlineMs = Math.min(context.deadlineMs, receivedMs + timeoutMs(timeout));
       this.#score(request, context, done);
     } catch (error) {
       done(toScorewireError(error));
@@ -227,6 +230,14 @@ const NO_REQUEST = new ScorewireError(
   },
 );
 const DRAINING = new ScorewireError('unavailable', 'DRAINING', 'the server is shutting down; go on with another one');
+
+/** @throws ScorewireError INVALID_ARGUMENT for what is no time to wait */
+function timeoutMs(timeout: Duration): number {
+  const ms = durationMs(timeout);
+  if (ms >= 0) return ms;
+  const { seconds, nanos } = timeout;
+  throw invalidField('timeout', `expected a Duration that is not negative, found ${seconds} s and ${nanos} ns`);
+}
 
 function flush(stream: ScoreStream): void {
   stream.send();

@@ -5,6 +5,7 @@ import { type ErrorKind, type FieldViolation, ScorewireError } from '../errors.t
 import { BadRequest, ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RpcStatus } from '../gen/google/rpc/status.ts';
 import type { RowError } from '../gen/scorewire/v1/scoring.ts';
+import { toDuration } from './duration.ts';
 
 const DOMAIN = 'scorewire';
 // gRPC's C core, under Python and others, refuses trailers above 8 KiB. The message is in them twice, as it is (percent-
@@ -67,11 +68,7 @@ export function toStatus(error: ScorewireError, entityId: string, logFault: Faul
   if (violations.length > 0) details.push(any('BadRequest', encodeViolations(violations, error.reason)));
   const trailers = new Metadata();
   if (retryAfterMs !== undefined) {
-    const retryDelay = {
-      seconds: BigInt(Math.floor(retryAfterMs / 1000)),
-      nanos: Math.floor(retryAfterMs % 1000) * 1e6,
-    };
-    details.push(any('RetryInfo', RetryInfo.encode({ retryDelay }).finish()));
+    details.push(any('RetryInfo', RetryInfo.encode({ retryDelay: toDuration(retryAfterMs) }).finish()));
     // What gRPC's own retry policies obey (proposal A6).
     trailers.set('grpc-retry-pushback-ms', String(Math.ceil(retryAfterMs)));
   }
@@ -82,14 +79,16 @@ export function toStatus(error: ScorewireError, entityId: string, logFault: Faul
 /** The error of one row or item among many, which does not end the call. `row` counts from the first of the message. */
 export function toRowError(error: ScorewireError, row: number, entityId: string, logFault: FaultLog): RowError {
   const code = CODES[error.kind];
-  const field = clip(error.details.violations?.[0]?.field ?? '', MAX_TEXT);
+  const { violations, retryAfterMs } = error.details;
+  const field = clip(violations?.[0]?.field ?? '', MAX_TEXT);
+  const retryDelay = retryAfterMs === undefined ? undefined : toDuration(retryAfterMs);
   let message = clip(error.message, MAX_MESSAGE);
   if (error.kind === 'internal') {
     const id = randomUUID();
     logFault(id, error, entityId);
     message = faultMessage(message, entityId, id);
   }
-  return { row: BigInt(row), code, reason: error.reason, field, message };
+  return { row: BigInt(row), code, reason: error.reason, field, message, retryDelay };
 }
 
 /** `id` finds the fault in the log. */

@@ -1,10 +1,18 @@
-// The order of a stream's results, and how much of it is taken at once.
+// The order of a stream's results, how much of it is taken at once, and until when its items are wanted.
 
-import { beforeEach, expect, test } from 'vitest';
+import { status as Status } from '@grpc/grpc-js';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { ScorewireError } from '../../../src/errors.ts';
-import { ScoreResponse, ScoreStreamRequest, ScoreStreamResponse } from '../../../src/gen/scorewire/v1/scoring.ts';
+import type { Duration } from '../../../src/gen/google/protobuf/duration.ts';
+import {
+  type RowError,
+  ScoreResponse,
+  ScoreStreamRequest,
+  ScoreStreamResponse,
+} from '../../../src/gen/scorewire/v1/scoring.ts';
 import { ScoreStreams } from '../../../src/grpc/score-stream.ts';
 import type { StreamCall, StreamHandler } from '../../../src/grpc/stream-call.ts';
+import type { CallContext } from '../../../src/grpc/unary.ts';
 import { Registry } from '../../../src/telemetry/instruments.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTracing } from '../../../src/telemetry/tracing.ts';
@@ -14,18 +22,22 @@ const OPEN_ITEMS = 512;
 
 /** A call that keeps what is sent. */
 class FakeCall {
-  readonly deadlineMs = Number.POSITIVE_INFINITY;
+  deadlineMs = Number.POSITIVE_INFINITY;
   ended = false;
   paused = false;
   /** Ids of the results, in the order in which they went out. */
   readonly ids: number[] = [];
+  readonly errors: RowError[] = [];
 
   header(): undefined {
     return undefined;
   }
 
   send(message: Uint8Array): boolean {
-    for (const { id } of ScoreStreamResponse.decode(message).results) this.ids.push(Number(id));
+    for (const { id, outcome } of ScoreStreamResponse.decode(message).results) {
+      this.ids.push(Number(id));
+      if (outcome?.$case === 'error') this.errors.push(outcome.value);
+    }
     return true;
   }
 
@@ -46,20 +58,24 @@ let call: FakeCall;
 let handler: StreamHandler;
 /** Answers the item with this id, by the model's name. */
 let answer: Map<number, (error?: ScorewireError) => void>;
+/** Of the items that were let in, by the same name. */
+let contexts: Map<number, CallContext>;
 
 beforeEach(async () => {
   const tracing = await createTracing({ ratio: 0, endpoint: '', version: '', warn: () => {} });
   const edge = { metrics: createMetrics(new Registry()), tracing, logFault: () => {} };
   answer = new Map();
-  const streams = new ScoreStreams(edge, (request, _context, done) => {
+  contexts = new Map();
+  const streams = new ScoreStreams(edge, (request, context, done) => {
+    contexts.set(Number(request.model), context);
     answer.set(Number(request.model), (error) => done(error, ScoreResponse.decode(new Uint8Array())));
   });
   call = new FakeCall();
   handler = streams.method().open(call as unknown as StreamCall);
 });
 
-function send(ids: readonly number[], inOrder: boolean): void {
-  const items = ids.map((id) => ({ id: BigInt(id), request: scoreRequest(String(id), undefined, {}) }));
+function send(ids: readonly number[], inOrder: boolean, timeout?: Duration): void {
+  const items = ids.map((id) => ({ id: BigInt(id), request: scoreRequest(String(id), undefined, {}), timeout }));
   handler.onMessage(Buffer.from(ScoreStreamRequest.encode({ items, inOrder }).finish()));
 }
 
@@ -133,4 +149,64 @@ test('whoever has said all gets what waits, and then the end', async () => {
   expect(call.ended).toBe(false);
   await answered(1);
   expect([call.ids, call.ended]).toEqual([[1, 2], true]);
+});
+
+describe('an item is wanted', () => {
+  /** Milliseconds from the arrival of the item to its deadline. */
+  function timeOf(id: number): number {
+    const { receivedMs, deadlineMs } = contexts.get(id) as CallContext;
+    return deadlineMs - receivedMs;
+  }
+
+  test('as long as the stream, where it says nothing', () => {
+    send([1], false);
+    call.deadlineMs = performance.now() + 1e6;
+    send([2], false);
+    expect(timeOf(1)).toBe(Number.POSITIVE_INFINITY);
+    expect(contexts.get(2)?.deadlineMs).toBe(call.deadlineMs);
+  });
+
+  test('until its own deadline, counted from its arrival', () => {
+    send([1, 2], false, { seconds: 3n, nanos: 250_000_000 });
+    call.deadlineMs = performance.now() + 1e6;
+    send([3], false, { seconds: 3n, nanos: 250_000_000 });
+    for (const id of [1, 2, 3]) expect(timeOf(id)).toBeCloseTo(3250);
+  });
+
+  test('no longer than the stream', () => {
+    call.deadlineMs = performance.now() + 1e6;
+    send([1], false, { seconds: 315_576_000_000n, nanos: 0 });
+    expect(contexts.get(1)?.deadlineMs).toBe(call.deadlineMs);
+  });
+
+  test('no longer: an answer that comes too late is DEADLINE_EXCEEDED', async () => {
+    send([1], false, { seconds: 0n, nanos: 0 });
+    expect(timeOf(1)).toBe(0);
+    send([2], false, { seconds: 1000n, nanos: 0 });
+    await answered(1, 2);
+    expect(call.ids).toEqual([1, 2]);
+    expect(call.errors).toMatchObject([{ code: Status.DEADLINE_EXCEEDED, reason: 'DEADLINE_EXPIRED_IN_RUN' }]);
+  });
+
+  test.each<Duration>([
+    { seconds: -1n, nanos: 0 },
+    { seconds: 0n, nanos: -1 },
+    { seconds: 1n, nanos: -1 },
+    { seconds: 0n, nanos: 1_000_000_000 },
+    { seconds: 315_576_000_001n, nanos: 0 },
+  ])('for a time that makes no sense: $seconds s and $nanos ns', async (timeout) => {
+    send([1], false, timeout);
+    send([2], false);
+    await answered(2);
+    expect(contexts.has(1)).toBe(false);
+    expect(call.ids).toEqual([1, 2]);
+    expect(call.errors).toMatchObject([
+      {
+        code: Status.INVALID_ARGUMENT,
+        reason: 'INVALID_FIELD',
+        field: 'timeout',
+        message: `timeout: expected a Duration that is not negative, found ${timeout.seconds} s and ${timeout.nanos} ns`,
+      },
+    ]);
+  });
 });
