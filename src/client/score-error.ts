@@ -2,6 +2,7 @@ import { status as Status, type StatusObject } from '@grpc/grpc-js';
 import { BadRequest, ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RpcStatus } from '../gen/google/rpc/status.ts';
 import type { RowError } from '../gen/scorewire/v1/scoring.ts';
+import { toMs } from './duration.ts';
 import type { StatusName } from './types.ts';
 
 export type Violation = {
@@ -17,7 +18,7 @@ export class ScoreError extends Error {
   readonly code: StatusName;
   /** Stable, for programs to branch on; '' where none was given. */
   readonly reason: string;
-  /** The fields of the request that are wrong. */
+  /** The fields of the request that are wrong; of a score on a shared stream the first of them, while the message has all. */
   readonly violations: readonly Violation[];
   /** Milliseconds after which the server wants to be asked again; Infinity: not at all. */
   readonly retryAfterMs: number | undefined;
@@ -42,10 +43,11 @@ export class ScoreError extends Error {
     return new ScoreError(nameOf(code), details, { ...found, retryAfterMs });
   }
 
-  /** Of one item of a stream, whose message begins with the field that is wrong. */
-  static ofItem({ code, reason, field, message }: RowError): ScoreError {
+  /** Of one item of a stream, whose message begins with the field that is wrong; of several it names the first. */
+  static ofItem({ code, reason, field, message, retryDelay }: RowError): ScoreError {
     const description = message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message;
-    return new ScoreError(nameOf(code), message, { reason, violations: field === '' ? [] : [{ field, description }] });
+    const violations = field === '' ? [] : [{ field, description }];
+    return new ScoreError(nameOf(code), message, { reason, violations, retryAfterMs: retryDelay && toMs(retryDelay) });
   }
 
   /** Of a call that its user gave up. */
@@ -90,5 +92,5 @@ function violationsOf({ fieldViolations }: BadRequest): Violation[] {
 }
 
 function delayMs({ retryDelay }: RetryInfo): number | undefined {
-  return retryDelay && Number(retryDelay.seconds) * 1000 + retryDelay.nanos / 1e6;
+  return retryDelay && toMs(retryDelay);
 }

@@ -9,6 +9,7 @@ import {
   type ScoreResponse,
   scorePolicyFromJSON,
 } from '../gen/scorewire/v1/scoring.ts';
+import { toDuration, toMs } from './duration.ts';
 import { toRowMessage } from './row-message.ts';
 import { toTensor } from './tensor-values.ts';
 import type { Origin, ScoreRequest, ScoreResult, ScoreSubject } from './types.ts';
@@ -69,13 +70,4 @@ export function toOrigin(origin: OriginMessage): Origin {
 
 export function toDate(timestamp: Timestamp | undefined): Date {
   return new Date(timestamp === undefined ? 0 : toMs(timestamp));
-}
-
-function toMs({ seconds, nanos }: Duration | Timestamp): number {
-  return Number(seconds) * 1000 + nanos / 1e6;
-}
-
-function toDuration(ms: number): Duration {
-  const seconds = Math.floor(ms / 1000);
-  return { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) };
 }

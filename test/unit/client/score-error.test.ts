@@ -80,3 +80,10 @@ test('an item names its field', () => {
   });
   expect(ScoreError.ofItem({ ...item, field: '', message: 'no' })).toMatchObject({ message: 'no', violations: [] });
 });
+
+test('an item says when to come back', () => {
+  const item = { row: 0n, code: Status.RESOURCE_EXHAUSTED, reason: 'QUEUE_FULL', field: '', message: 'full' };
+  const retryDelay = { seconds: 1n, nanos: 20_000_000 };
+  expect(ScoreError.ofItem({ ...item, retryDelay })).toMatchObject({ code: 'RESOURCE_EXHAUSTED', retryAfterMs: 1020 });
+  expect(ScoreError.ofItem(item).retryAfterMs).toBeUndefined();
+});
