@@ -66,7 +66,7 @@ class ScoringClient implements Client {
     const { multiplex = this.#settings.multiplex } = options;
     const response = await this.#attempt<ScoreResponse>(
       multiplex && bytes.length <= MAX_ITEM_BYTES
-        ? (_, done) => this.#streams.score(bytes, done)
+        ? (deadlineMs, done) => this.#streams.score(bytes, deadlineMs, done)
         : (deadlineMs, done) => this.#calls.start(SCORE, bytes, deadlineMs, done),
       options,
     );

@@ -9,13 +9,14 @@ import {
 } from '../gen/scorewire/v1/scoring.ts';
 import type { Done } from './attempts.ts';
 import type { Calls } from './calls.ts';
+import { writeItem } from './item-message.ts';
 import { ScoreError } from './score-error.ts';
 
 /** As many as the server takes of one stream at once. */
 const MAX_OPEN_ITEMS = 512;
 /** Far below what the server takes in one message, which would cost all that is on the stream. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
-/** An item's id and the lengths around it. */
+/** An item's id, its timeout and the lengths around it. */
 const ITEM_OVERHEAD_BYTES = 32;
 
 /** What is larger rides alone, so that a server with other limits refuses it alone. */
@@ -26,8 +27,8 @@ const METHOD = {
   requestSerialize: (message: Buffer): Buffer => message,
 };
 
-/** A score that is asked for: a ScoreRequest's bytes, and who wants the answer. */
-export type Item = { request: Buffer; done: Done<ScoreResponse> };
+/** A score that is asked for: a ScoreRequest's bytes, until when it is wanted (Infinity: always), and who wants it. */
+export type Item = { request: Buffer; deadlineAtMs: number; done: Done<ScoreResponse> };
 
 export type StreamEvents = {
   /** There is room for more items. */
@@ -68,7 +69,7 @@ export class ItemStream {
   }
 
   /** Sends as many of the items as there is room for, in one message, and removes them from the set. */
-  send(waiting: Set<Item>): void {
+  send(waiting: Set<Item>, nowMs: number): void {
     const { room } = this;
     const writer = new BinaryWriter();
     let bytes = 0;
@@ -80,8 +81,7 @@ export class ItemStream {
       waiting.delete(item);
       const id = this.#nextId++;
       this.#items.set(id, item);
-      // StreamItem { id, request } as the next of ScoreStreamRequest.items.
-      writer.uint32(0x0a).fork().uint32(0x08).uint32(id).uint32(0x12).bytes(item.request).join();
+      writeItem(writer, id, item.request, item.deadlineAtMs - nowMs);
     }
     const message = writer.finish();
     if (!this.#call.write(Buffer.from(message.buffer, message.byteOffset, message.byteLength))) this.#full = true;

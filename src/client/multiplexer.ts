@@ -27,9 +27,12 @@ export class Multiplexer {
     this.#clock = clock;
   }
 
-  /** Asks for one score, by a ScoreRequest's bytes; returns what takes the question back as long as it is not sent. */
-  score(request: Buffer, done: Done<ScoreResponse>): () => void {
-    const item: Item = { request, done };
+  /**
+   * Asks for one score, by a ScoreRequest's bytes; the server hears how much of `deadlineMs` is left when it is sent. Returns
+   * what takes the question back as long as it is not sent.
+   */
+  score(request: Buffer, deadlineMs: number, done: Done<ScoreResponse>): () => void {
+    const item: Item = { request, deadlineAtMs: this.#clock.nowMs() + deadlineMs, done };
     if (this.#waiting.size >= this.#maxQueued) {
       queueMicrotask(() => done(queueFull(this.#maxQueued)));
       return () => {};
@@ -65,10 +68,11 @@ export class Multiplexer {
   }
 
   #flush(): void {
+    const nowMs = this.#clock.nowMs();
     while (this.#waiting.size > 0) {
       const stream = this.#pick();
       if (stream === undefined) return;
-      stream.send(this.#waiting);
+      stream.send(this.#waiting, nowMs);
     }
   }
 

@@ -129,16 +129,19 @@ describe('a score', () => {
     expect((await client.score({ model: 'risk', row: [1, 1] })).score).toBe(0.5);
   });
 
-  test('that finds the server overloaded knows when to come back', async () => {
-    const full = await TestServer.start(folder, ['workers.count=1', 'limits.max_in_flight=1']);
-    const client = connected(full, { retry: false });
-    const first = client.score({ model: 'slow', row: [0] });
-    await eventually(() => full.running.engine.scheduler.running === 1);
-    const second = await failureOf(client.score({ model: 'slow', row: [0] }, { multiplex: false }));
-    expect(second).toMatchObject({ code: 'RESOURCE_EXHAUSTED', retryAfterMs: expect.any(Number) });
-    await first;
-    await full.stop();
-  });
+  test.each([true, false])(
+    'that finds the server overloaded knows when to come back, multiplexed: %s',
+    async (multiplex) => {
+      const full = await TestServer.start(folder, ['workers.count=1', 'limits.max_in_flight=1']);
+      const client = connected(full, { multiplex, retry: false });
+      const first = client.score({ model: 'slow', row: [0] });
+      await eventually(() => full.running.engine.scheduler.running === 1);
+      const second = await failureOf(client.score({ model: 'slow', row: [0] }));
+      expect(second).toMatchObject({ code: 'RESOURCE_EXHAUSTED', retryAfterMs: expect.any(Number) });
+      await first;
+      await full.stop();
+    },
+  );
 
   test('of a server that is not there', async () => {
     const client = connect(`127.0.0.1:${await freePort()}`, { deadlineMs: 20_000 });

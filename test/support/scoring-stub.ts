@@ -179,6 +179,13 @@ export function failed(id: bigint, code: number, message: string): StreamResult 
   return { id, outcome: { $case: 'error', value: { row: 0n, code, reason: 'A_REASON', field: '', message } } };
 }
 
+/** With a time to come back. */
+export function refused(id: bigint, code: number, retryAfterMs: number): StreamResult {
+  const retryDelay = { seconds: BigInt(Math.floor(retryAfterMs / 1000)), nanos: (retryAfterMs % 1000) * 1e6 };
+  const value = { row: 0n, code, reason: 'A_REASON', field: '', message: 'not now', retryDelay };
+  return { id, outcome: { $case: 'error', value } };
+}
+
 /** An encoded request whose first feature, and so its score, is `score`; `width` features in all. */
 export function scoreRequest(score: number, width = 3): Uint8Array {
   const values = [score, ...new Array<number>(width - 1).fill(0)];
