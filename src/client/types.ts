@@ -37,8 +37,8 @@ export type ConnectOptions = {
   /** The same for each call of many rows. Default 60,000. */
   bulkDeadlineMs?: number;
   /**
-   * Whether single scores share a few streams. It takes a fraction of the work, but the server then does not know a score's deadline
-   * and may still compute what nobody waits for. Default true.
+   * Whether single scores share a few streams. It takes a fraction of the work, but the server then does not hear that a score is
+   * given up by its `signal`, and computes it. Default true.
    */
   multiplex?: boolean;
   /** Open streams at most, of up to 512 scores in flight each. Default 2. */
@@ -88,7 +88,7 @@ export type CallOptions = {
 };
 
 export type ScoreOptions = CallOptions & {
-  /** False: a call of its own, whose deadline the server knows. Default: the client's. */
+  /** False: a call of its own, which is cancelled when it is given up. Default: the client's. */
   multiplex?: boolean;
 };
 
