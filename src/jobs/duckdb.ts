@@ -3,7 +3,7 @@ import { type DuckDBConnection, DuckDBInstance, type Json } from '@duckdb/node-a
 import { SetupError } from '../errors.ts';
 
 /** What DuckDB may take for its blocks, beside what a query needs to hold. */
-const MEMORY_LIMIT = '128MB';
+const MEMORY_LIMIT = '96MB';
 
 export type DatabaseOptions = {
   /** Where the database's own temporary files go. */

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { SetupError } from '../errors.ts';
 import type { RowLayout } from '../models/model.ts';
 import type { TensorData } from '../tensor.ts';
-import { chunkCollector } from './collect-chunks.ts';
+import { ChunkCollector } from './collect-chunks.ts';
 import type { Database } from './duckdb.ts';
 import { ChunkEncoder } from './encode-chunk.ts';
 import { checkFormats } from './file-format.ts';
@@ -115,7 +115,7 @@ async function score(
   onTaken: (rows: ScoredRows) => void,
 ): Promise<void> {
   const pending: Pending[] = [];
-  const collect = chunkCollector();
+  const collector = new ChunkCollector();
   let unkept = 0;
   let keptMs = performance.now();
   const takeOldest = async (): Promise<void> => {
@@ -133,9 +133,10 @@ async function score(
     for await (const chunk of chunks) {
       if (pending.length === MAX_PIECES) await takeOldest();
       pending.push(send(chunk, encoder));
-      collect();
+      collector.count(chunk.data);
     }
     while (pending.length > 0) await takeOldest();
+    collector.end();
   } finally {
     // Stopped or failed: what was taken is good, and the next run goes on from there.
     await sink.keep();
