@@ -1,5 +1,5 @@
-// Work in bulk: blocks of rows that fill what calls of single rows leave. It never makes one of those wait for more than the
-// blocks that a worker already has, a millisecond or two of work.
+// Work in bulk: blocks of rows that fill what calls of single rows leave. It never makes one of those wait for more than what a
+// worker already has: a millisecond or two of work, and a part of that while there are such calls.
 import type { ScorewireError } from '../errors.ts';
 import { type TensorData, view } from '../tensor.ts';
 import type { NamedTensor, RunReply } from '../workers/messages.ts';
@@ -31,6 +31,11 @@ export interface BulkSource {
 /** A worker that has a block gets a second one, so that it need not wait for the I/O thread in between, if that is short. */
 const MAX_BLOCKS = 2;
 const SHORT_MS = 1;
+/** What a run may take beside calls of single rows; a worker then has one at a time, for those calls wait for all that it has. */
+const BRIEF_US = 500;
+
+/** Rows of a block from `from` on, of which no worker has been given any. */
+type Part = { source: BulkSource; model: ScheduledModel; block: BulkBlock; from: number };
 
 export class BulkLane {
   readonly #observer: SchedulerObserver;
@@ -39,6 +44,8 @@ export class BulkLane {
   /** In turn: who gave a block goes to the end. */
   readonly #sources: BulkSource[] = [];
   readonly #blocks = new WeakMap<BatchRunner, number>();
+  /** What is left of blocks that were given in parts. */
+  #parts: Part[] = [];
 
   /** @param onFree called when a worker is done with a block */
   constructor(observer: SchedulerObserver, modelOf: (session: number) => ScheduledModel, onFree: () => void) {
@@ -48,7 +55,7 @@ export class BulkLane {
   }
 
   get waiting(): boolean {
-    return this.#sources.length > 0;
+    return this.#sources.length > 0 || this.#parts.length > 0;
   }
 
   /** Takes a source in, or again after it had none. */
@@ -59,40 +66,61 @@ export class BulkLane {
   remove(source: BulkSource): void {
     const index = this.#sources.indexOf(source);
     if (index >= 0) this.#sources.splice(index, 1);
+    this.#parts = this.#parts.filter((part) => part.source !== source);
   }
 
   giveUp(error: () => ScorewireError): void {
-    for (const source of this.#sources.splice(0)) source.giveUp(error());
+    for (const source of new Set([...this.#sources, ...this.#parts.map((part) => part.source)])) source.giveUp(error());
+    this.#sources.length = 0;
+    this.#parts = [];
   }
 
-  /** Gives these workers, who have no batch of single rows, as many blocks as they should have. */
-  feed(workers: readonly BatchRunner[]): void {
-    for (let has = 0; has < MAX_BLOCKS; has++) {
+  /**
+   * Gives these workers, who have no batch of single rows, as many blocks as they should have. `brief`: there are calls of single
+   * rows, which are not to wait for long.
+   */
+  feed(workers: readonly BatchRunner[], brief: boolean): void {
+    for (let has = 0; has < (brief ? 1 : MAX_BLOCKS); has++) {
       for (const worker of workers) {
-        if (this.#sources.length === 0) return;
-        if ((this.#blocks.get(worker) ?? 0) === has) this.#give(worker, has);
+        if (!this.waiting) return;
+        if ((this.#blocks.get(worker) ?? 0) === has) this.#give(worker, has, brief);
       }
     }
   }
 
-  #give(worker: BatchRunner, has: number): void {
+  #give(worker: BatchRunner, has: number, brief: boolean): void {
+    const tooLong = (model: ScheduledModel): boolean => has > 0 && model.cost.workMs(blockRows(model)) > SHORT_MS;
+    const begun = this.#parts.findIndex(({ model }) => !tooLong(model));
+    if (begun >= 0) {
+      const [part] = this.#parts.splice(begun, 1) as [Part];
+      this.#start(worker, has, part, brief);
+      return;
+    }
     for (let tries = this.#sources.length; tries > 0; tries--) {
       const source = this.#sources.shift() as BulkSource;
       const model = this.#modelOf(source.session);
-      if (has > 0 && model.cost.workMs(blockRows(model)) > SHORT_MS) {
+      if (tooLong(model)) {
         this.#sources.push(source);
         continue;
       }
       const block = source.next();
       if (block === undefined) continue;
       this.#sources.push(source);
-      this.#blocks.set(worker, has + 1);
-      this.#run(worker, model, block, 0, block.rows).finally(() => {
-        this.#blocks.set(worker, (this.#blocks.get(worker) ?? 1) - 1);
-        this.#onFree();
-      });
+      this.#start(worker, has, { source, model, block, from: 0 }, brief);
       return;
     }
+  }
+
+  #start(worker: BatchRunner, has: number, part: Part, brief: boolean): void {
+    const { model, block, from } = part;
+    const left = block.rows - from;
+    const rows = brief ? Math.min(left, briefRows(model)) : left;
+    if (rows < left) this.#parts.push({ ...part, from: from + rows });
+    this.#blocks.set(worker, has + 1);
+    this.#run(worker, model, block, from, rows).finally(() => {
+      this.#blocks.set(worker, (this.#blocks.get(worker) ?? 1) - 1);
+      this.#onFree();
+    });
   }
 
   /** Never rejects. A part that the model refuses is halved until the row at fault stands alone. */
@@ -133,6 +161,13 @@ export function blockRows({ maxRows, cost }: Pick<ScheduledModel, 'maxRows' | 'c
   if (maxRows === 1) return 1;
   let rows = Math.max(1, Math.min(maxRows, cost.kneeRows));
   while (2 * rows <= MAX_BLOCK_ROWS && 2 * cost.runUs(rows) <= BLOCK_RUN_US) rows *= 2;
+  return rows;
+}
+
+/** How many of them are run at once beside calls of single rows. */
+function briefRows(model: Pick<ScheduledModel, 'maxRows' | 'cost'>): number {
+  let rows = blockRows(model);
+  while (rows > 1 && model.cost.runUs(rows) > BRIEF_US) rows = Math.ceil(rows / 2);
   return rows;
 }
 

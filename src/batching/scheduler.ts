@@ -15,6 +15,9 @@ import { type BatchRunner, rowError, type ScheduledModel, type SchedulerObserver
 const RETRY_LEAST_MS = 5;
 const RETRY_MOST_MS = 5_000;
 
+/** Milliseconds after a row for which work in bulk is brief: where one came, others will. */
+const BRIEF_FOR_MS = 1000;
+
 /** A model's queue, and its place in the fair order. */
 class Lane {
   readonly model: ScheduledModel;
@@ -42,6 +45,8 @@ export class Scheduler {
   readonly #workers = new Set<BatchRunner>();
   /** Whose batch each worker has, if it has one, and when it is expected to be done with it. */
   readonly #busy = new Map<BatchRunner, { lane: Lane; doneMs: number } | undefined>();
+  /** When the last row came. */
+  #lastRowMs = Number.NEGATIVE_INFINITY;
   #virtualMs = 0;
   #dispatchPending = false;
   #cancelTimer: (() => void) | undefined;
@@ -128,6 +133,7 @@ export class Scheduler {
     this.#shedByPrediction(lane, row, nowMs);
     if (lane.queue.length === 0) lane.startTag = Math.max(this.#virtualMs, lane.finishTag);
     lane.queue.push(row);
+    this.#lastRowMs = nowMs;
     this.#dispatchSoon();
   }
 
@@ -233,8 +239,8 @@ export class Scheduler {
     this.#cancelTimer = undefined;
     const dropped: QueuedRow[] = [];
     this.#startAll(dropped);
-    if (this.#bulk.waiting) this.#bulk.feed(this.#idle);
     const nowMs = this.#clock.nowMs();
+    if (this.#bulk.waiting) this.#bulk.feed(this.#idle, nowMs - this.#lastRowMs < BRIEF_FOR_MS);
     for (const row of dropped) answerDead(row, nowMs);
   };
 

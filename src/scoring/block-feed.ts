@@ -86,8 +86,8 @@ export class BlockFeed implements BulkSource {
         this.#settle(chunk, count);
       },
       failed: (from, count, error) => {
-        if (error.kind === 'unavailable' && count === rows.length && tries < MAX_TRIES && !this.#ended) {
-          this.#waiting.unshift({ block, chunk, tries: tries + 1 });
+        if (error.kind === 'unavailable' && tries < MAX_TRIES && !this.#ended) {
+          this.#waiting.unshift({ block: partOf(block, from, count), chunk, tries: tries + 1 });
           this.#scheduler.addBulk(this);
           return;
         }
@@ -101,4 +101,15 @@ export class BlockFeed implements BulkSource {
     chunk.left -= rows;
     if (chunk.left === 0 && !this.#ended) this.#events.scored(chunk);
   }
+}
+
+/** Rows [from, from + count) of a block, which may have been run in parts. */
+function partOf(block: WaitingBlock['block'], from: number, count: number): WaitingBlock['block'] {
+  const { rows, inputs, dims } = block;
+  if (count === rows.length) return block;
+  const parts = inputs.map((input) => {
+    const width = input.length / rows.length;
+    return input.slice(from * width, (from + count) * width);
+  });
+  return { rows: rows.slice(from, from + count), inputs: parts, dims };
 }

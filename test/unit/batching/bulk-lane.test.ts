@@ -1,6 +1,6 @@
 // Blocks of rows beside batches of single rows.
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type BulkBlock, BulkLane, type BulkSource, blockRows } from '../../../src/batching/bulk-lane.ts';
 import { CostCurve } from '../../../src/batching/cost-curve.ts';
 import type { BatchRunner, ScheduledModel } from '../../../src/batching/scheduling.ts';
@@ -108,15 +108,15 @@ test('a worker has two short blocks at most, and gets the next one when one is d
   const { lane, worker, freed } = setUp();
   const source = new Source(0, 5, 2);
   lane.add(source);
-  lane.feed([worker]);
-  lane.feed([worker]);
+  lane.feed([worker], false);
+  lane.feed([worker], false);
   expect(worker.given).toEqual([
     [0, 1],
     [2, 3],
   ]);
   await worker.end();
   expect(freed()).toBe(1);
-  lane.feed([worker]);
+  lane.feed([worker], false);
   expect(worker.given).toHaveLength(3);
   expect(source.seen).toEqual([0, 1]);
 });
@@ -124,8 +124,77 @@ test('a worker has two short blocks at most, and gets the next one when one is d
 test('of blocks that take long a worker has one', () => {
   const { lane, worker } = setUp(() => 20_000);
   lane.add(new Source(0, 5, 2));
-  lane.feed([worker]);
+  lane.feed([worker], false);
   expect(worker.given).toHaveLength(1);
+});
+
+describe('beside calls of single rows', () => {
+  // 256 rows are a block then, and half of them take half a millisecond.
+  const PER_ROW_US = 3.9;
+  const sizes = (worker: QueueingWorker): number[] => worker.given.map(({ length }) => length);
+
+  test('a worker has one part of a block at a time, and all parts are run', async () => {
+    const { lane, worker } = setUp((rows) => PER_ROW_US * rows);
+    const source = new Source(0, 1, 256);
+    lane.add(source);
+    lane.feed([worker], true);
+    lane.feed([worker], true);
+    expect(sizes(worker)).toEqual([128]);
+    await worker.end();
+    expect(lane.waiting).toBe(true);
+    lane.feed([worker], true);
+    await worker.end();
+    lane.feed([worker], true);
+    expect(sizes(worker)).toEqual([128, 128]);
+    expect(source.seen).toEqual(Array.from({ length: 256 }, (_, row) => row));
+    expect(lane.waiting).toBe(false);
+  });
+
+  test('what is left when they are over is run as one', async () => {
+    const { lane, worker } = setUp((rows) => PER_ROW_US * rows);
+    lane.add(new Source(0, 2, 256));
+    lane.feed([worker], true);
+    await worker.end();
+    lane.feed([worker], false);
+    expect(sizes(worker)).toEqual([128, 128, 256]);
+  });
+
+  test('parts of a model with long runs are single rows', () => {
+    const { lane, worker } = setUp(() => 20_000);
+    lane.add(new Source(0, 1, 2));
+    lane.feed([worker], true);
+    expect(sizes(worker)).toEqual([1]);
+  });
+
+  test('a part that the model refuses is halved, and the others are run', async () => {
+    const { lane, worker } = setUp((rows) => PER_ROW_US * rows);
+    const source = new Source(0, 1, 130);
+    lane.add(source);
+    lane.feed([worker], true);
+    await worker.end(new RunFailed('no'));
+    await worker.end(new RunFailed('no'));
+    for (let runs = 2; runs < worker.given.length; runs++) {
+      await worker.end(worker.given[runs]?.includes(3) ? new RunFailed('no') : undefined);
+      lane.feed([worker], true);
+    }
+    expect(source.seen.filter((row) => typeof row === 'string')).toEqual(['3 RUN_FAILED']);
+    expect(source.seen).toHaveLength(130);
+  });
+
+  test('whoever leaves takes the parts along that nobody has', async () => {
+    const { lane, worker } = setUp((rows) => PER_ROW_US * rows);
+    const source = new Source(0, 1, 256);
+    lane.add(source);
+    lane.feed([worker], true);
+    lane.remove(source);
+    expect(lane.waiting).toBe(false);
+    const other = new Source(0, 1, 256);
+    lane.add(other);
+    await worker.end();
+    lane.feed([worker], true);
+    lane.giveUp(() => new ScorewireError('unavailable', 'DRAINING', 'bye'));
+    expect([other.gaveUp, lane.waiting]).toEqual(['DRAINING', false]);
+  });
 });
 
 test('sources take turns', () => {
@@ -133,7 +202,7 @@ test('sources take turns', () => {
   const other = new QueueingWorker();
   lane.add(new Source(0, 9, 1));
   lane.add(new Source(100, 9, 1));
-  lane.feed([worker, other]);
+  lane.feed([worker, other], false);
   expect([...worker.given, ...other.given].flat().sort((a, b) => a - b)).toEqual([0, 1, 100, 101]);
 });
 
@@ -141,12 +210,12 @@ test('who has none is asked no more until it says so', () => {
   const { lane, worker } = setUp();
   const source = new Source(0, 1, 1);
   lane.add(source);
-  lane.feed([worker]);
+  lane.feed([worker], false);
   expect(lane.waiting).toBe(false);
   lane.add(source);
   lane.add(source);
   expect(lane.waiting).toBe(true);
-  lane.feed([worker]);
+  lane.feed([worker], false);
   expect(lane.waiting).toBe(false);
 });
 
@@ -154,7 +223,7 @@ test('a block that the model refuses is halved until the row at fault stands alo
   const { lane, worker } = setUp();
   const source = new Source(0, 1, 4);
   lane.add(source);
-  lane.feed([worker]);
+  lane.feed([worker], false);
   for (let runs = 0; runs < worker.given.length; runs++) {
     await worker.end(worker.given[runs]?.includes(2) ? new RunFailed('no') : undefined);
   }
@@ -166,7 +235,7 @@ test('a worker that goes away takes its block with it, once', async () => {
   const { lane, worker } = setUp();
   const source = new Source(0, 1, 2);
   lane.add(source);
-  lane.feed([worker]);
+  lane.feed([worker], false);
   await worker.end(new ScorewireError('unavailable', 'WORKER_EXITED', 'gone'));
   expect(worker.given).toHaveLength(1);
   expect(source.seen).toEqual(['0 WORKER_EXITED', '1 WORKER_EXITED']);
