@@ -26,7 +26,7 @@ export type FeedEvents = {
 /** A worker that goes away takes the rows with it that it had; they are given to another one, so many times at most. */
 const MAX_TRIES = 2;
 
-/** Whoever pushed them has no use for the inputs any more. */
+/** The inputs are the feed's. */
 type WaitingBlock = { block: Omit<EncodedBlock, 'errors'>; chunk: ScoredChunk; tries: number };
 
 export class BlockFeed implements BulkSource {
@@ -75,6 +75,12 @@ export class BlockFeed implements BulkSource {
 
   #blockOf({ block, chunk, tries }: WaitingBlock): BulkBlock {
     const { rows, inputs, dims } = block;
+    let left = rows.length;
+    /** What ran in parts may have to be run again in parts: the inputs are needed until none is left. */
+    const release = (count: number): void => {
+      left -= count;
+      if (left === 0) inputs.forEach(free);
+    };
     return {
       rows: rows.length,
       inputs,
@@ -82,16 +88,19 @@ export class BlockFeed implements BulkSource {
       outputNames: this.#model.scoreOutputs,
       done: (from, count, reply) => {
         chunk.read(this.#model.spec, reply, rows, from, count);
-        if (from + count === rows.length) inputs.forEach(free);
+        release(count);
         this.#settle(chunk, count);
       },
       failed: (from, count, error) => {
         if (error.kind === 'unavailable' && tries < MAX_TRIES && !this.#ended) {
-          this.#waiting.unshift({ block: partOf(block, from, count), chunk, tries: tries + 1 });
+          const again = partOf(block, from, count);
+          if (again !== block) release(count);
+          this.#waiting.unshift({ block: again, chunk, tries: tries + 1 });
           this.#scheduler.addBulk(this);
           return;
         }
         chunk.fail(rows, from, count, error);
+        release(count);
         this.#settle(chunk, count);
       },
     };
