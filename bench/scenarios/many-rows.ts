@@ -95,11 +95,11 @@ async function measure(suite: Suite, server: ServerProcess, seed: number): Promi
   };
   const single = suite.flow('boosted-trees', poisson(SINGLE_PER_SECOND, seed));
   const quiet = onlyFlow((await suite.load(server, [single])).flows);
-  const both = await suite.load(server, [single, bulk]);
-  const beside = both.flows.find(({ name }) => name === single.name);
+  // The batches from a process of their own: whoever writes half a megabyte can't send a single call in time.
+  const [beside] = await Promise.all([suite.load(server, [single]), suite.load(server, [bulk])]);
   return {
     ...loads,
     quietMs: quiet.answers.p99Us / 1000,
-    besideMs: (beside?.answers.p99Us ?? Number.NaN) / 1000,
+    besideMs: onlyFlow(beside.flows).answers.p99Us / 1000,
   };
 }
