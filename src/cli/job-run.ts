@@ -148,7 +148,13 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
   }
   const engine = await startEngine(settings, wanted, createMetrics(new Registry()), log, { workersChanged: () => {} });
   const view = new JobProgressView(process.stderr);
-  const interrupt = (): void => job.stop();
+  let interrupted = false;
+  const interrupt = (): void => {
+    // Who asks twice doesn't want to wait; what was kept stays kept.
+    if (interrupted) process.kill(process.pid, 'SIGKILL');
+    interrupted = true;
+    job.stop();
+  };
   let job: JobRun;
   try {
     job = new JobRun(

@@ -12,6 +12,9 @@ export type DatabaseOptions = {
   directories: readonly string[] | undefined;
 };
 
+/** A file that is no database, or can't be had. */
+export class Unopened extends SetupError {}
+
 export class Database {
   readonly #instance: DuckDBInstance;
   /** For everything but streams: a query on the connection of a stream would end that silently. */
@@ -24,7 +27,7 @@ export class Database {
 
   /**
    * Opens the file, or makes it; one process at a time can.
-   * @throws SetupError where another process has it, or it can't be made
+   * @throws SetupError where another process has it, Unopened
    */
   static async open(path: string, { temporaryDirectory, directories }: DatabaseOptions): Promise<Database> {
     let instance: DuckDBInstance;
@@ -38,7 +41,10 @@ export class Database {
         autoload_known_extensions: 'false',
       });
     } catch (error) {
-      throw new SetupError(openProblem(path, error as Error), error);
+      const { message } = error as Error;
+      const [, holder] = /Conflicting lock is held in .*\(PID (\d+)\)/.exec(message) ?? [];
+      if (holder !== undefined) throw new SetupError(`${path}: process ${holder} is running this job`, error);
+      throw new Unopened(`${path}: can't be opened: ${message.split('\n')[0]}`, error);
     }
     const database = new Database(instance, await instance.connect());
     if (directories !== undefined) {
@@ -75,12 +81,6 @@ export class Database {
     this.#connection.closeSync();
     this.#instance.closeSync();
   }
-}
-
-function openProblem(path: string, { message }: Error): string {
-  const holder = /Conflicting lock is held in .*\(PID (\d+)\)/.exec(message);
-  if (holder !== null) return `${path}: process ${holder[1]} is running this job`;
-  return `${path}: can't be opened: ${message.split('\n')[0]}`;
 }
 
 /** A text as SQL writes it. */

@@ -64,7 +64,7 @@ try {
 async function run(): Promise<void> {
   const { definition, directories, fresh } = task;
   checkFormats(definition);
-  const database = await openState(definition.output, directories);
+  const database = await openState(definition.output, directories, fresh);
   let begun = false;
   try {
     const files = await findFiles(database, definition);

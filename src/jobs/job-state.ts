@@ -1,8 +1,9 @@
 // What a job keeps beside its output while it runs, in one DuckDB file: the input where that is no Parquet, the scores so
 // far, what was rejected. It is the checkpoint, and as only one process can have it open, the lock.
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Database, sqlText } from './duckdb.ts';
+import { SetupError } from '../errors.ts';
+import { Database, sqlText, Unopened } from './duckdb.ts';
 
 /** The layout of the tables; a file of another one is not gone on with. */
 const LAYOUT = 1;
@@ -27,14 +28,39 @@ function statePath(output: string): string {
   return `${output}.job`;
 }
 
+/** Bytes of a database without anything in it. */
+const EMPTY_BYTES = 12_288;
+
 /**
- * Opens the state of the job that writes `output`.
- * @throws SetupError where another process runs it
+ * Opens the state of the job that writes `output`. With `fresh` a file that is no state gives way.
+ * @throws SetupError where another process runs it, or the file can't be had
  */
-export async function openState(output: string, directories: readonly string[] | undefined): Promise<Database> {
+export async function openState(
+  output: string,
+  directories: readonly string[] | undefined,
+  fresh: boolean,
+): Promise<Database> {
   const path = statePath(output);
-  mkdirSync(dirname(path), { recursive: true });
-  return Database.open(path, { temporaryDirectory: `${path}.tmp`, directories });
+  const options = { temporaryDirectory: `${path}.tmp`, directories };
+  makeFolder(dirname(path));
+  try {
+    return await Database.open(path, options);
+  } catch (error) {
+    if (!(error instanceof Unopened)) throw error;
+    // An end of the process while the file was made leaves less than an empty one.
+    const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? EMPTY_BYTES;
+    if (bytes >= EMPTY_BYTES && !fresh) throw new SetupError(`${error.message}; --fresh begins anew`, error);
+    removeState(output);
+    return Database.open(path, options);
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new SetupError(`output: ${path} can't be made: ${(error as Error).message}`, error);
+  }
 }
 
 /**

@@ -48,6 +48,6 @@ test('one as JSON, live or by version', async () => {
 });
 
 test('one that is not there', async () => {
-  await expect(models('rsk')).rejects.toMatchObject({ code: 5 });
+  await expect(models('rsk')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(models('risk', '--model-version', 'two')).rejects.toThrow(SetupError);
 });

@@ -93,6 +93,9 @@ describe('what is wrong with the flags is a line of its own', () => {
 });
 
 test("what the server refuses is the server's own error", async () => {
-  expect(await failing('risk', '--row', '[1]')).toMatchObject({ code: 3, details: expect.stringContaining('found 1') });
-  expect(await failing('risk')).toMatchObject({ code: 12 });
+  expect(await failing('risk', '--row', '[1]')).toMatchObject({
+    code: 'INVALID_ARGUMENT',
+    message: expect.stringContaining('found 1'),
+  });
+  expect(await failing('risk')).toMatchObject({ code: 'UNIMPLEMENTED' });
 });
