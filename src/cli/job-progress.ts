@@ -2,12 +2,12 @@
 import type { JobProgress } from '../jobs/messages.ts';
 import { count } from './job-summary.ts';
 
-const BAR = 24;
+const BAR = 12;
 const REDRAW_MS = 200;
 const LINE_MS = 10_000;
 
 /** The part of a terminal that progress is written to. */
-export type ProgressOutput = { isTTY?: boolean; write(text: string): unknown };
+export type ProgressOutput = { isTTY?: boolean; columns?: number; write(text: string): unknown };
 
 export class JobProgressView {
   readonly #out: ProgressOutput;
@@ -32,7 +32,8 @@ export class JobProgressView {
     this.#shownMs = now;
     const text = this.#text(progress, now);
     if (this.#out.isTTY) {
-      this.#out.write(`\r\x1b[K${text}`);
+      // A line that wraps could not be written over.
+      this.#out.write(`\r\x1b[K${text.slice(0, (this.#out.columns ?? 80) - 1)}`);
       this.#drawn = true;
     } else {
       this.#out.write(`${text}\n`);

@@ -6,14 +6,14 @@ import { loadSettings } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import { show } from '../config/sources.ts';
 import { startEngine } from '../engine.ts';
-import { SetupError } from '../errors.ts';
+import { ScorewireError, SetupError } from '../errors.ts';
 import { JobRun, JobStopped, tooManyRejected } from '../jobs/job-run.ts';
 import { readRepository } from '../models/repository.ts';
 import { Registry } from '../telemetry/instruments.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { JobProgressView } from './job-progress.ts';
-import { summaryText } from './job-summary.ts';
+import { summaryJson, summaryText } from './job-summary.ts';
 import { addSettingOptions } from './serve.ts';
 
 /** Finished, and more rows were rejected than the job allows. */
@@ -99,6 +99,11 @@ const FLAGS: Readonly<Record<string, string>> = {
   input: '--input',
   query: '--query',
   output: '--output',
+  'input.0': '--input',
+  version: '--model-version',
+  rejects: '--rejects',
+  entity: '--entity',
+  max_rejected: '--max-rejected',
   input_format: '--input-format',
   output_format: '--output-format',
 };
@@ -120,14 +125,28 @@ function definitionOf(flags: RunFlags): JobDefinition {
   if (result.success) return jobDefinition(result.data);
   const mistakes = jobMistakes(result.error).map(
     ({ key, allowed }) =>
-      `${FLAGS[key] ?? key}: found ${show(given[key as keyof typeof given])}; allowed is ${allowed}`,
+      `${FLAGS[key] ?? key}: found ${show(given[key.split('.')[0] as keyof typeof given])}; allowed is ${allowed}`,
   );
   throw new SetupError(mistakes.join('\n'));
 }
 
+const SAID_BY_JOB = [
+  'model',
+  'modelVersion',
+  'input',
+  'inputFormat',
+  'query',
+  'output',
+  'outputFormat',
+  'rejects',
+  'entity',
+  'maxRejected',
+] as const;
+
 function namedJob(name: string, { jobs }: Settings, flags: RunFlags): JobDefinition {
-  for (const flag of ['model', 'input', 'query', 'output', 'entity', 'rejects'] as const) {
-    if (flags[flag] !== undefined) throw new SetupError(`--${flag}: job ${name} says that itself`);
+  for (const flag of SAID_BY_JOB) {
+    const shown = flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    if (flags[flag] !== undefined) throw new SetupError(`--${shown}: job ${name} says that itself`);
   }
   if (jobs.file === undefined) throw new SetupError(`job ${name}: say which file has it, by --jobs FILE`);
   const defined = readJobs(jobs.file);
@@ -167,10 +186,13 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     process.on('SIGTERM', interrupt);
     const summary = await job.ended;
     view.end();
-    process.stdout.write(flags.json ? `${JSON.stringify(summary, null, 2)}\n` : summaryText(summary, definition));
+    process.stdout.write(flags.json ? summaryJson(summary) : summaryText(summary, definition));
     return tooManyRejected(summary, definition) ? EXIT_REJECTED : 0;
   } catch (error) {
     view.end();
+    // Such as a version that isn't there: the job's fault.
+    if (error instanceof ScorewireError && error.kind !== 'internal')
+      throw new SetupError(`model: ${error.message}`, error);
     if (!(error instanceof JobStopped)) throw error;
     process.stderr.write('scorewire: interrupted; the same command goes on from here\n');
     return EXIT_INTERRUPTED;

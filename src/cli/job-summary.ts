@@ -25,6 +25,13 @@ export function summaryText(summary: JobSummary, definition: JobDefinition): str
   return `${text}More rows were rejected than the job allows (${definition.maxRejected * 100} %).\n`;
 }
 
+/** The same for machines; `highRisk` is null where the model has no segments. */
+export function summaryJson(summary: JobSummary): string {
+  const { rows, resumed, seconds, segments } = summary;
+  const highRisk = Object.values(segments).at(-1) ?? null;
+  return `${JSON.stringify({ ...summary, highRisk, rowsPerSecond: (rows - resumed) / seconds }, null, 2)}\n`;
+}
+
 export function count(number: number): string {
   return number.toLocaleString('en-US');
 }

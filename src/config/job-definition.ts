@@ -20,7 +20,7 @@ export const jobSchema = z
     {
       model: text("a model's name"),
       version: z.int(version).min(1, version).optional(),
-      input: z.union([path, z.array(path).min(1)], paths).optional(),
+      input: z.union([path, z.array(path, paths).min(1, paths)], paths).optional(),
       input_format: format.optional(),
       query: text('a SELECT').optional(),
       directories: z.array(path, { error: 'a list of paths' }).optional(),
@@ -34,7 +34,7 @@ export const jobSchema = z
   )
   .superRefine(({ input, query }, context) => {
     if ((input === undefined) !== (query === undefined)) return;
-    context.addIssue({ code: 'custom', path: ['input'], message: 'either this or query' });
+    context.addIssue({ code: 'custom', path: ['input'], message: 'either this or a query' });
   });
 
 /** The share of rows that may be rejected before a job that finished counts as failed. */

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { SetupError } from '../errors.ts';
 import { type JobDefinition, jobDefinition, jobMistakes, jobSchema } from './job-definition.ts';
 import { show } from './sources.ts';
+import { truePath } from './true-path.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
@@ -15,7 +16,7 @@ export function readJobs(path: string): ReadonlyMap<string, JobDefinition> {
   const content = parsed(path);
   const problems: string[] = [];
   const jobs = new Map<string, JobDefinition>();
-  const outputs = new Map<string, string>();
+  const targets = new Map<string, string>();
   for (const [name, value] of Object.entries(content)) {
     if (!NAME.test(name)) problems.push(`${path}: ${show(name)}: allowed in a name are letters, digits, . _ and -`);
     const result = jobSchema.safeParse(value);
@@ -27,9 +28,12 @@ export function readJobs(path: string): ReadonlyMap<string, JobDefinition> {
       continue;
     }
     const job = jobDefinition(result.data);
-    const other = outputs.get(job.output);
-    if (other !== undefined) problems.push(`${path}: ${name}.output: job ${other} writes ${job.output} already`);
-    outputs.set(job.output, name);
+    for (const key of ['output', 'rejects'] as const) {
+      const target = truePath(job[key]);
+      const other = targets.get(target);
+      if (other !== undefined) problems.push(`${path}: ${name}.${key}: ${other} writes ${target} already`);
+      targets.set(target, `${name}.${key}`);
+    }
     jobs.set(name, job);
   }
   if (problems.length > 0) throw new SetupError(problems.join('\n'));

@@ -5,10 +5,10 @@ import { type BlockEncoder, blockEncoder } from '../features/block-encoder.ts';
 import type { RowValue } from '../features/row.ts';
 import { rowEncoder } from '../features/row-encoder.ts';
 import { type Column, ColumnRows } from '../features/row-source.ts';
-import type { Feature, RowLayout } from '../models/model.ts';
+import type { RowLayout } from '../models/model.ts';
 import type { RowPiece } from '../scoring/block-feed.ts';
 import { free, type TensorData } from '../tensor.ts';
-import type { ColumnPlan } from './input-columns.ts';
+import { badValues, type ColumnPlan, type PlannedFeature } from './input-columns.ts';
 import type { InputChunk } from './job-input.ts';
 import type { RejectedRow } from './job-sink.ts';
 import { readColumn } from './vectors.ts';
@@ -16,31 +16,29 @@ import { readColumn } from './vectors.ts';
 export type EncodedChunk = { piece: RowPiece; rejected: RejectedRow[] };
 
 export class ChunkEncoder {
-  readonly #plan: ColumnPlan;
   readonly #blockRows: number;
   readonly #encode: BlockEncoder;
 
   /** @param blockRows rows of a block at most */
-  constructor(model: string, layout: Extract<RowLayout, { kind: 'features' }>, plan: ColumnPlan, blockRows: number) {
-    this.#plan = plan;
+  constructor(model: string, layout: Extract<RowLayout, { kind: 'features' }>, blockRows: number) {
     this.#blockRows = blockRows;
     // Columns have the names of their features here, be it that they were told by their places.
     const named = { ...layout, named: true };
     this.#encode = blockEncoder(named, rowEncoder(model, named));
   }
 
-  encode({ firstRow, data }: InputChunk): EncodedChunk {
-    const { features } = this.#plan;
+  encode({ firstRow, data, plan }: InputChunk): EncodedChunk {
+    const { features } = plan;
     const rows = data.rowCount;
     const columns = new Map<string, Column>();
     for (const [index, { feature }] of features.entries()) columns.set(feature.name, readColumn(data, 1 + index));
-    if (this.#plan.bad !== undefined) putBackBad(readColumn(data, 1 + features.length), features, columns);
+    if (plan.bad) putBackBad(readColumn(data, 1 + features.length), features, columns);
     const rejected: RejectedRow[] = [];
     const nobody = readColumn(data, 0).nulls;
     const source = new ColumnRows(rows, columns);
     const blocks: RowPiece['blocks'][number][] = [];
     const reject = (row: number, reason: string, field: string, message: string): void => {
-      rejected.push({ ...rowAt(data, row, features), row: firstRow + row, reason, field, message });
+      rejected.push({ ...rowAt(data, row, plan), row: firstRow + row, reason, field, message });
     };
     for (let from = 0; from < rows; from += this.#blockRows) {
       const block = this.#encode(source, from, Math.min(rows, from + this.#blockRows));
@@ -60,11 +58,6 @@ export class ChunkEncoder {
     for (const { values } of columns.values()) free(values as TensorData);
     return { piece: { firstRow, rows, blocks }, rejected };
   }
-
-  /** As a rejected row shows them. */
-  rowAt(data: DuckDBDataChunk, row: number): Pick<RejectedRow, 'entityId' | 'values'> {
-    return rowAt(data, row, this.#plan.features);
-  }
 }
 
 /** Texts that could not be cast go where their values would be, so that the encoder says what is wrong with them. */
@@ -72,31 +65,31 @@ function putBackBad(bad: Column, features: ColumnPlan['features'], columns: Map<
   const texts = bad.values as readonly string[];
   for (let row = 0; row < texts.length; row++) {
     if (bad.nulls?.[row] === 1) continue;
-    const [, place, text] = /^(\d+):(.*)$/s.exec(texts[row] as string) as unknown as [string, string, string];
-    const { name } = (features[Number(place)] as { feature: Feature }).feature;
-    const { values, nulls } = columns.get(name) as Column;
-    const mixed = Array.isArray(values) ? values : Array.from(values as Iterable<RowValue>);
-    mixed[row] = text;
-    const present = nulls?.slice();
-    if (present !== undefined) present[row] = 0;
-    columns.set(name, { values: mixed as readonly string[], ...(present === undefined ? {} : { nulls: present }) });
+    for (const [place, text] of badValues(texts[row] as string)) {
+      const { name } = (features[place] as PlannedFeature).feature;
+      const { values, nulls } = columns.get(name) as Column;
+      const mixed = Array.isArray(values) ? values : Array.from(values as Iterable<RowValue>);
+      mixed[row] = text;
+      const present = nulls?.slice();
+      if (present !== undefined) present[row] = 0;
+      columns.set(name, { values: mixed as readonly string[], ...(present === undefined ? {} : { nulls: present }) });
+    }
   }
 }
 
-function rowAt(
+/** A rejected row as the reject file shows it. */
+export function rowAt(
   data: DuckDBDataChunk,
   row: number,
-  features: ColumnPlan['features'],
+  { features, bad }: ColumnPlan,
 ): Pick<RejectedRow, 'entityId' | 'values'> {
   const values: Record<string, unknown> = {};
   for (const [index, { feature }] of features.entries()) {
-    const value = data.getColumnVector(1 + index).getItem(row);
-    values[feature.name] = asJson(value);
+    values[feature.name] = asJson(data.getColumnVector(1 + index).getItem(row));
   }
-  const bad = data.columnCount > 1 + features.length ? data.getColumnVector(1 + features.length).getItem(row) : null;
-  if (typeof bad === 'string') {
-    const at = bad.indexOf(':');
-    values[(features[Number(bad.slice(0, at))] as { feature: Feature }).feature.name] = bad.slice(at + 1);
+  const texts = bad ? data.getColumnVector(1 + features.length).getItem(row) : null;
+  for (const [place, text] of typeof texts === 'string' ? badValues(texts) : []) {
+    values[(features[place] as PlannedFeature).feature.name] = text;
   }
   return { entityId: data.getColumnVector(0).getItem(row) as string | null, values: JSON.stringify(values) };
 }

@@ -1,18 +1,20 @@
 // A job's thread: it reads, encodes and writes; what it has encoded goes to the I/O thread, whose workers score it.
-import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { SetupError } from '../errors.ts';
 import type { RowLayout } from '../models/model.ts';
 import type { TensorData } from '../tensor.ts';
 import { ChunkCollector } from './collect-chunks.ts';
 import type { Database } from './duckdb.ts';
-import { ChunkEncoder } from './encode-chunk.ts';
+import { ChunkEncoder, rowAt } from './encode-chunk.ts';
 import { checkFormats } from './file-format.ts';
 import { FileSink } from './file-sink.ts';
-import { type FoundFile, findFiles, type InputChunk, openInput } from './job-input.ts';
+import { checkTargets, checkUnchanged, type FoundFile, findFiles } from './input-files.ts';
+import { type InputChunk, saidBy } from './job-input.ts';
 import type { JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
-import { beginOrResume, openState, removeState } from './job-state.ts';
+import { beginOrResume, holdsScores, makeFolder, openState, removeState } from './job-state.ts';
 import type { FromJob, JobPhase, JobTask, ToJob } from './messages.ts';
+import { openInput } from './open-input.ts';
 
 /** Chunks that are with the workers, or wait for them, at once: some 30,000 rows. */
 const MAX_PIECES = 16;
@@ -27,7 +29,7 @@ class Stopped extends Error {}
 type Scored = Extract<ToJob, { kind: 'scored' }>;
 
 /** A chunk that the workers have. */
-type Pending = { chunk: InputChunk; encoder: ChunkEncoder; rejected: RejectedRow[]; scored: Promise<Scored> };
+type Pending = { chunk: InputChunk; rejected: RejectedRow[]; scored: Promise<Scored> };
 
 const port = parentPort as NonNullable<typeof parentPort>;
 const task = workerData as JobTask;
@@ -51,43 +53,51 @@ try {
   await run();
 } catch (error) {
   if (error instanceof Stopped) tell({ kind: 'stopped' });
-  else
-    tell({
-      kind: 'failed',
-      message: error instanceof SetupError ? error.message : ((error as Error).stack ?? String(error)),
-      setup: error instanceof SetupError,
-    });
+  else tell({ kind: 'failed', ...failure(error as NodeJS.ErrnoException) });
 } finally {
   port.close();
+}
+
+/** What files and DuckDB say is for whoever wrote the job; all else is a fault of ours. */
+function failure(error: NodeJS.ErrnoException): { message: string; setup: boolean } {
+  if (error instanceof SetupError) return { message: error.message, setup: true };
+  if (error.errno !== undefined || /^(TransactionContext|[A-Z]\w+( \w+)*) Error: /.test(error.message)) {
+    return { message: saidBy(error), setup: true };
+  }
+  return { message: error.stack ?? String(error), setup: false };
 }
 
 async function run(): Promise<void> {
   const { definition, directories, fresh } = task;
   checkFormats(definition);
   const database = await openState(definition.output, directories, fresh);
-  let begun = false;
   try {
     const files = await findFiles(database, definition);
+    checkTargets(definition, files);
+    makeFolder(dirname(definition.rejects), 'rejects');
     const { resumed, replaced } = await beginOrResume(database, planText(files), fresh);
     if (replaced) note('what an earlier run left was of another input, model or job: starting over');
     const progress = { rows: 0, done: 0, resumed: 0, rejected: 0 };
     const show = (phase: JobPhase): void => tell({ kind: 'progress', progress: { phase, ...progress } });
     show('reading');
     const input = await interruptible(database, openInput(database, definition, files, task.model));
-    const encoder = new ChunkEncoder(task.model.name, featuresOf(task.model.rows), input.plan, task.model.blockRows);
+    await database.settle();
+    const encoder = new ChunkEncoder(task.model.name, featuresOf(task.model.rows), task.model.blockRows);
     const sink: JobSink = await FileSink.open({
       database,
       definition,
       model: task.model,
       entities: input.entities,
+      rows: input.rows,
       checkInput: () => checkUnchanged(files),
     });
-    begun = true;
     progress.rows = input.rows;
     progress.done = sink.rowsKept;
     progress.resumed = sink.rowsKept;
     progress.rejected = sink.rejectedKept;
     if (resumed && sink.rowsKept > 0) note(`going on behind the ${sink.rowsKept} rows of an earlier run`);
+    else if (resumed && definition.query !== undefined)
+      note('going on with the rows that the query gave an earlier run');
     show('scoring');
     await score(input.chunks(sink.rowsKept), encoder, sink, ({ scores, rejected }) => {
       progress.done += scores.length;
@@ -100,9 +110,10 @@ async function run(): Promise<void> {
     removeState(definition.output);
     tell({ kind: 'done', counts, resumed: progress.resumed });
   } catch (error) {
+    const worth = isStopped || (await holdsScores(database));
     database.close();
     // A job that can't be run leaves nothing behind.
-    if (!begun && error instanceof SetupError) removeState(definition.output);
+    if (!worth) removeState(definition.output);
     throw error;
   }
 }
@@ -151,18 +162,18 @@ function send(chunk: InputChunk, encoder: ChunkEncoder): Pending {
   if (isStopped) throw new Stopped();
   const buffers = piece.blocks.flatMap(({ rows, inputs }) => [rows, ...inputs].flatMap(bufferOf));
   port.postMessage({ kind: 'piece', piece } satisfies FromJob, buffers);
-  return { chunk, encoder, rejected, scored };
+  return { chunk, rejected, scored };
 }
 
 function bufferOf(data: TensorData | Int32Array): ArrayBuffer[] {
   return Array.isArray(data) ? [] : [data.buffer as ArrayBuffer];
 }
 
-function scoredRows({ chunk, encoder, rejected }: Pending, scored: Scored): ScoredRows {
+function scoredRows({ chunk, rejected }: Pending, scored: Scored): ScoredRows {
   const { scores, labels, segments, errors } = scored;
-  const { firstRow, data } = chunk;
+  const { firstRow, data, plan } = chunk;
   for (const { row, reason, message } of errors) {
-    rejected.push({ ...encoder.rowAt(data, row - firstRow), row, reason, field: '', message });
+    rejected.push({ ...rowAt(data, row - firstRow, plan), row, reason, field: '', message });
   }
   for (const { row } of rejected) {
     scores[row - firstRow] = Number.NaN;
@@ -179,14 +190,6 @@ function planText(files: readonly FoundFile[]): string {
   const { name, version, digest, rule, rows } = model;
   const layout = JSON.stringify(rows, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value));
   return JSON.stringify({ files, query, entity, inputFormat, name, version, digest, rule, layout });
-}
-
-function checkUnchanged(files: readonly FoundFile[]): void {
-  for (const { path, bytes, modifiedMs } of files) {
-    const now = statSync(path, { throwIfNoEntry: false });
-    if (now?.size === bytes && now.mtimeMs === modifiedMs) continue;
-    throw new SetupError(`input: ${path} changed while it was read; run the job again`);
-  }
 }
 
 function featuresOf(rows: RowLayout): Extract<RowLayout, { kind: 'features' }> {

@@ -23,6 +23,8 @@ export type FileSinkParts = {
   model: { name: string; version: number; segments: readonly string[] };
   /** SELECT of the entities of all rows, in order, as entity_id. */
   entities: string;
+  /** Of the input. */
+  rows: number;
   /** @throws SetupError where the input is not what it was when it was scored */
   checkInput: () => void;
 };
@@ -70,8 +72,15 @@ export class FileSink implements JobSink {
 
   async finish(): Promise<JobCounts> {
     this.#connection.closeSync();
-    const { definition, checkInput } = this.#parts;
+    const { definition, checkInput, database, entities, rows } = this.#parts;
     const counts = await this.#count();
+    const [kept] = await database.rows<{ scores: string; entities: string }>(
+      `SELECT (SELECT count(*) FROM scores) AS scores, (SELECT count(*) FROM (${entities})) AS entities`,
+    );
+    // They are put side by side by their places.
+    if (Number(kept?.scores) !== rows || Number(kept?.entities) !== rows) {
+      throw new Error(`${rows} rows, ${kept?.scores} scores and ${kept?.entities} entities: begin anew`);
+    }
     checkInput();
     const format = definition.outputFormat ?? formatOf(definition.output, 'output');
     // Told apart by nothing but its row: what is in the reject file only has no entity.

@@ -3,20 +3,60 @@
 import { distance } from 'fastest-levenshtein';
 import { SetupError } from '../errors.ts';
 import type { Feature, RowLayout } from '../models/model.ts';
-import { sqlName, sqlText } from './duckdb.ts';
+import { sqlName } from './duckdb.ts';
 
-/** A column of the input, its type in DuckDB's words. */
-export type InputColumn = { name: string; type: string };
+/** A column of the input, its type in DuckDB's words; `sql` gives its values where its name doesn't. */
+export type InputColumn = { name: string; type: string; sql?: string };
 
-/** What the rows are read with: expressions over the input's columns. */
+/** A feature that has a column. */
+export type PlannedFeature = {
+  feature: Feature;
+  sql: string;
+  /** VARCHAR: what is there where `sql` is NULL because it can't be cast; undefined: everything can. */
+  raw?: string;
+};
+
+/** What rows are read with: expressions over the input's columns. */
 export type ColumnPlan = {
   /** VARCHAR: the entity in its canonical form; NULL where the row has none. */
   entity: string;
-  /** One a feature that has a column, in the model's order. */
-  features: readonly { feature: Feature; sql: string }[];
-  /** VARCHAR: `place in features:text` of a row's first value that can't be cast, else NULL; undefined: all can. */
-  bad: string | undefined;
+  /** In the model's order. */
+  features: readonly PlannedFeature[];
+  /** Whether there is a last column with what could not be cast; see `badValues`. */
+  bad: boolean;
 };
+
+/** Expressions for entity_id, f0, f1 and so on, and bad. */
+export function selectList({ entity, features, bad }: ColumnPlan): string {
+  const list = [`${entity} AS entity_id`, ...features.map(({ sql }, index) => `${sql} AS f${index}`)];
+  return [...list, ...(bad ? [`${badSql(features)} AS bad`] : [])].join(', ');
+}
+
+/** VARCHAR: `PLACE:LENGTH:TEXT` of every value that can't be cast, one after the other; NULL where all can. */
+function badSql(features: readonly PlannedFeature[]): string {
+  const parts = features.flatMap(({ sql, raw }, place) =>
+    raw === undefined
+      ? []
+      : [
+          `CASE WHEN (${sql}) IS NULL AND (${raw}) IS NOT NULL THEN '${place}:' || length(${raw}) || ':' || ${raw} ELSE '' END`,
+        ],
+  );
+  return parts.length === 0 ? 'NULL::VARCHAR' : `NULLIF(concat(${parts.join(', ')}), '')`;
+}
+
+/** What `bad` says: texts by their features' places. */
+export function badValues(bad: string): [place: number, text: string][] {
+  const values: [number, string][] = [];
+  // DuckDB counts code points.
+  const characters = [...bad];
+  for (let at = 0; at < characters.length; ) {
+    const [head, place, length] = /^(\d+):(\d+):/.exec(characters.slice(at, at + 24).join('')) as unknown as string[];
+    const start = at + (head as string).length;
+    at = start + Number(length);
+    values.push([Number(place), characters.slice(start, at).join('')]);
+  }
+  return values;
+}
 
 /** Columns that say whom a row is about, where nobody named one. */
 const ENTITY_NAMES = ['entity_id', 'id'];
@@ -29,6 +69,7 @@ const TEXTS = ['VARCHAR', 'UUID'];
 /**
  * Plans the columns of an input for a model.
  * @param parse the input is text: its columns are VARCHAR, and their texts are read as what the features are
+ * @param source what the columns are of, for messages
  * @throws SetupError with everything that is wrong with the columns, one a line
  */
 export function planColumns(
@@ -37,36 +78,33 @@ export function planColumns(
   columns: readonly InputColumn[],
   entityName: string | undefined,
   parse: boolean,
+  source: string,
 ): ColumnPlan {
   if (layout.kind === 'unknown') throw new SetupError(`${model}: ${layout.problem}`);
   if (layout.kind === 'open') throw new SetupError(`${model} takes rows of any length: a job can't tell its columns`);
-  const entity = entityColumn(columns, layout.features, entityName);
+  const entity = entityColumn(columns, layout.features, entityName, source);
   const problems: string[] = [];
   const found = layout.named
     ? columnsByName(layout.features, columns, problems)
     : columnsByPlace(model, layout.features, columns, entity, problems);
-  const features: { feature: Feature; sql: string }[] = [];
-  const bad: string[] = [];
+  const features: PlannedFeature[] = [];
   for (const [feature, column] of found) {
     const sql = parse ? parsed(feature, column) : cast(feature, column);
     if (sql === undefined) {
-      problems.push(
-        `input: column ${column.name} is ${column.type}, and ${feature.name} is ${article(feature)}; a query can cast it`,
+      const { name, type } = column;
+      problems.push(`column ${name} is ${type}, and ${feature.name} is ${article(feature)}; a query can cast it`);
+    } else {
+      features.push(
+        sql.includes('TRY_CAST') ? { feature, sql, raw: `${expressionOf(column)}::VARCHAR` } : { feature, sql },
       );
-      continue;
     }
-    if (sql.includes('TRY_CAST')) {
-      const value = sqlName(column.name);
-      bad.push(`CASE WHEN ${value} IS NOT NULL AND (${sql}) IS NULL THEN '${features.length}:' || ${value} END`);
-    }
-    features.push({ feature, sql });
   }
-  if (problems.length > 0) throw new SetupError(problems.join('\n'));
-  return {
-    entity: canonical(entity),
-    features,
-    bad: bad.length === 0 ? undefined : `COALESCE(${bad.join(', ')}, NULL::VARCHAR)`,
-  };
+  if (problems.length > 0) throw new SetupError(problems.map((problem) => `${source}: ${problem}`).join('\n'));
+  return { entity: canonical(entity, parse), features, bad: features.some(({ raw }) => raw !== undefined) };
+}
+
+function expressionOf({ name, sql }: InputColumn): string {
+  return sql ?? sqlName(name);
 }
 
 /** @throws SetupError where no column is it */
@@ -74,11 +112,12 @@ export function entityColumn(
   columns: readonly InputColumn[],
   features: readonly Feature[],
   name: string | undefined,
+  source: string,
 ): InputColumn {
   if (name !== undefined) {
     const column = columnOf(columns, name);
     if (column !== undefined) return column;
-    throw new SetupError(`entity: the input has no column ${name}; its columns are ${listOf(columns)}`);
+    throw new SetupError(`${source}: entity: there is no column ${name}; the columns are ${listOf(columns)}`);
   }
   for (const usual of ENTITY_NAMES) {
     const column = columnOf(columns, usual);
@@ -88,8 +127,9 @@ export function entityColumn(
     (column) => column.name.toLowerCase().endsWith('_id') && !features.some((feature) => feature.name === column.name),
   );
   if (others.length === 1) return others[0] as InputColumn;
+  const ending = others.length === 0 ? 'none' : 'not only one';
   throw new SetupError(
-    `entity: say which column has the entity id: none is called ${ENTITY_NAMES.join(' or ')}, and ${others.length === 0 ? 'none' : 'not only one'} ends in _id; the input's columns are ${listOf(columns)}`,
+    `${source}: entity: say which column has the entity id: none is called ${ENTITY_NAMES.join(' or ')}, and ${ending} ends in _id; the columns are ${listOf(columns)}`,
   );
 }
 
@@ -102,7 +142,7 @@ function columnsByName(
     const column = columnOf(columns, feature.name);
     if (column !== undefined) return [[feature, column]];
     if (feature.default === undefined) {
-      problems.push(`input: expected a column ${feature.name}, found none${nearest(feature.name, columns)}`);
+      problems.push(`expected a column ${feature.name}, found none${nearest(feature.name, columns)}`);
     }
     return [];
   });
@@ -118,7 +158,7 @@ function columnsByPlace(
   const others = columns.filter((column) => column !== entity);
   if (others.length !== features.length) {
     problems.push(
-      `input: ${model} has no feature names: expected ${features.length} columns beside ${entity.name}, in the model's order, found ${others.length}`,
+      `${model} has no feature names: expected ${features.length} columns beside ${entity.name}, in the model's order, found ${others.length}`,
     );
     return [];
   }
@@ -134,16 +174,17 @@ function columnOf(columns: readonly InputColumn[], name: string): InputColumn | 
 }
 
 /** A typed column as the feature takes it; undefined where no value of the one is a value of the other. */
-function cast(feature: Feature, { name, type }: InputColumn): string | undefined {
-  const value = sqlName(name);
-  const base = type.replace(/\(.*/, '');
+function cast(feature: Feature, column: InputColumn): string | undefined {
+  const value = expressionOf(column);
+  const base = column.type.replace(/\(.*/, '');
   const whole = INTEGERS.includes(base);
-  const real = base === 'FLOAT' ? value : base === 'DOUBLE' || base === 'DECIMAL' ? `${value}::DOUBLE` : undefined;
+  const real = base === 'FLOAT' || base === 'DOUBLE' ? value : base === 'DECIMAL' ? `${value}::DOUBLE` : undefined;
   switch (feature.type) {
     case 'number':
       return whole || WIDE_INTEGERS.includes(base) ? `${value}::DOUBLE` : real;
     case 'integer':
       if (WIDE_INTEGERS.includes(base)) return `TRY_CAST(${value} AS BIGINT)`;
+      if (base === 'DECIMAL') return `CASE WHEN ${value} = floor(${value}) THEN TRY_CAST(${value} AS BIGINT) END`;
       return whole ? `${value}::BIGINT` : real;
     case 'text':
       return TEXTS.includes(base) || base === 'ENUM' ? `${value}::VARCHAR` : undefined;
@@ -153,8 +194,8 @@ function cast(feature: Feature, { name, type }: InputColumn): string | undefined
 }
 
 /** A text as the feature takes it; NULL where it can't be read so. */
-function parsed(feature: Feature, { name }: InputColumn): string {
-  const value = sqlName(name);
+function parsed(feature: Feature, column: InputColumn): string {
+  const value = expressionOf(column);
   switch (feature.type) {
     case 'number':
       return `TRY_CAST(${value} AS DOUBLE)`;
@@ -169,10 +210,11 @@ function parsed(feature: Feature, { name }: InputColumn): string {
 }
 
 /** 42, 42.0 (as pandas writes integers that may be missing) and "42" are one entity. */
-function canonical({ name, type }: InputColumn): string {
-  const value = sqlName(name);
-  if (!/^(FLOAT|DOUBLE|DECIMAL)/.test(type)) return `${value}::VARCHAR`;
-  return `CASE WHEN ${value} = floor(${value}) AND abs(${value}) < 1e15 THEN ${value}::BIGINT::VARCHAR ELSE ${value}::VARCHAR END`;
+function canonical(column: InputColumn, parse: boolean): string {
+  const value = expressionOf(column);
+  if (parse) return `regexp_replace(${value}, '^(-?\\d+)\\.0+$', '\\1')`;
+  if (!/^(FLOAT|DOUBLE|DECIMAL)/.test(column.type)) return `${value}::VARCHAR`;
+  return `CASE WHEN ${value} = floor(${value}) AND abs(${value}) <= 9007199254740992 THEN ${value}::BIGINT::VARCHAR ELSE ${value}::VARCHAR END`;
 }
 
 function article({ type }: Feature): string {
@@ -188,9 +230,4 @@ function nearest(name: string, columns: readonly InputColumn[]): string {
 function listOf(columns: readonly InputColumn[]): string {
   const names = columns.map(({ name }) => name);
   return names.length > 20 ? `${names.slice(0, 20).join(', ')}, ...` : names.join(', ');
-}
-
-/** The structure that `json_transform` reads a line by: every wanted key as text. */
-export function jsonStructure(names: readonly string[]): string {
-  return sqlText(JSON.stringify(Object.fromEntries(names.map((name) => [name, 'VARCHAR']))));
 }

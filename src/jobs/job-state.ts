@@ -42,7 +42,7 @@ export async function openState(
 ): Promise<Database> {
   const path = statePath(output);
   const options = { temporaryDirectory: `${path}.tmp`, directories };
-  makeFolder(dirname(path));
+  makeFolder(dirname(path), 'output');
   try {
     return await Database.open(path, options);
   } catch (error) {
@@ -55,11 +55,12 @@ export async function openState(
   }
 }
 
-function makeFolder(path: string): void {
+/** @throws SetupError; `key` is the part of the job that needs it */
+export function makeFolder(path: string, key: 'output' | 'rejects'): void {
   try {
     mkdirSync(path, { recursive: true });
   } catch (error) {
-    throw new SetupError(`output: ${path} can't be made: ${(error as Error).message}`, error);
+    throw new SetupError(`${key}: ${path} can't be made: ${(error as Error).message}`, error);
   }
 }
 
@@ -82,6 +83,15 @@ export async function beginOrResume(database: Database, plan: string, fresh: boo
   await database.run(`INSERT INTO job VALUES (${sqlText(said)})`);
   await database.run('COMMIT');
   return { database, resumed: false, replaced: found !== undefined && !fresh };
+}
+
+/** Whether there is something to go on with. */
+export async function holdsScores(database: Database): Promise<boolean> {
+  try {
+    return (await database.rows('SELECT 1 FROM scores LIMIT 1')).length > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** Removes the files of a state that is closed. */

@@ -293,9 +293,9 @@ describe('what can not be run', () => {
     ['an input that is not there', ['--input', '/nowhere/x.parquet'], 'input: /nowhere/x.parquet: no such file'],
     ['a file that is no Parquet', ['--input', 'README.md', '--input-format', 'parquet'], 'input: '],
     ['no input', [], '--input'],
-    ['two inputs', ['--input', 'a.csv', '--query', 'SELECT 1'], 'either this or query'],
+    ['two inputs', ['--input', 'a.csv', '--query', 'SELECT 1'], 'either this or a query'],
     ['a query that is none', ['--query', 'SELEC 1'], 'query: '],
-    ['an entity that is no column', ['--input', 'IN', '--entity', 'who'], 'entity: the input has no column who'],
+    ['an entity that is no column', ['--input', 'IN', '--entity', 'who'], 'input: entity: there is no column who'],
   ])('%s is said in one line, and leaves nothing behind', async (_what, args, message) => {
     const left = await leaving(async (to) => {
       const given = args.map((arg) => (arg === 'IN' ? at('customers.csv') : arg));
