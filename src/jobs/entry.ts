@@ -81,6 +81,7 @@ async function run(): Promise<void> {
     const show = (phase: JobPhase): void => tell({ kind: 'progress', progress: { phase, ...progress } });
     show('reading');
     const input = await interruptible(database, openInput(database, definition, files, task.model));
+    checkUnchanged(files);
     await database.settle();
     const encoder = new ChunkEncoder(task.model.name, featuresOf(task.model.rows), task.model.blockRows);
     const sink: JobSink = await FileSink.open({
@@ -89,7 +90,9 @@ async function run(): Promise<void> {
       model: task.model,
       entities: input.entities,
       rows: input.rows,
-      checkInput: () => checkUnchanged(files),
+      checkInput: () => {
+        if (input.inFiles) checkUnchanged(files);
+      },
     });
     progress.rows = input.rows;
     progress.done = sink.rowsKept;
@@ -114,7 +117,8 @@ async function run(): Promise<void> {
     database.close();
     // A job that can't be run leaves nothing behind.
     if (!worth) removeState(definition.output);
-    throw error;
+    // Whatever a stop makes fail is the stop.
+    throw isStopped ? new Stopped() : error;
   }
 }
 

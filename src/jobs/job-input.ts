@@ -12,6 +12,8 @@ export type InputChunk = { firstRow: number; data: DuckDBDataChunk; plan: Column
 
 export interface JobInput {
   readonly rows: number;
+  /** Whether the rows still lie in the files that they came from. */
+  readonly inFiles: boolean;
   /** Rows from `firstRow` on, in order. @throws Error where the files give fewer than they should */
   chunks(firstRow: number): AsyncGenerator<InputChunk>;
   /** SELECT of the entities of all rows, in order, as entity_id. */

@@ -21,6 +21,7 @@ export async function openParquet(
   }
   return {
     rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+    inFiles: true,
     entities: entitiesOf(parts),
     async *chunks(firstRow) {
       let before = 0;

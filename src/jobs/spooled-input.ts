@@ -102,6 +102,7 @@ const json: TextFormat = {
       ) GROUP BY key ORDER BY line, place`,
     );
     const keys = found.map(({ key }) => key);
+    if (keys.length === 0) return emptyColumns(database, path, model);
     // One that few lines have need not be among the first.
     const features = model.rows.kind === 'features' ? model.rows.features : [];
     const late = features.filter(
@@ -116,6 +117,18 @@ const json: TextFormat = {
       FROM (${lines(path)}) WHERE line IS NOT NULL AND NOT (${IS_OBJECT})`,
   ],
 };
+
+/** A file without a line has no keys to tell, and no rows to need them. */
+async function emptyColumns(database: Database, path: string, model: InputModel): Promise<InputColumn[]> {
+  const some = await database.rows(`SELECT 1 FROM (${lines(path)}) WHERE line IS NOT NULL LIMIT 1`);
+  if (some.length > 0) {
+    throw new SetupError(
+      `input: ${path}: no line is a JSON object (a file that is one array is no file of JSON lines)`,
+    );
+  }
+  const features = model.rows.kind === 'features' ? model.rows.features : [];
+  return ['entity_id', ...features.map(({ name }) => name)].map((name) => ({ name, type: 'VARCHAR', sql: 'line' }));
+}
 
 const IS_OBJECT = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END";
 
@@ -166,6 +179,7 @@ async function spooled(database: Database, plan: ColumnPlan): Promise<JobInput> 
   const rows = Number(counted.rows);
   return {
     rows,
+    inFiles: false,
     entities: 'SELECT entity_id FROM input',
     async *chunks(firstRow) {
       const sql = `SELECT * FROM input WHERE rowid >= ${firstRow}`;

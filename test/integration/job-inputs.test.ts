@@ -157,6 +157,13 @@ describe('JSON lines', () => {
   });
 });
 
+test('a file of JSON lines without a line gives an output without rows; an array is none', async () => {
+  await writeFile(at('in.jsonl'), '');
+  expect((await scores('--input', at('in.jsonl'))).size).toBe(0);
+  await writeFile(at('in.jsonl'), '[{"customer_id": 1}]\n');
+  expect(await refusal('--input', at('in.jsonl'), '--output', at('x.csv'))).toContain('no line is a JSON object');
+});
+
 test('every value that can not be read is said, and in the reject file as it was', async () => {
   await writeFile(
     at('in.csv'),
