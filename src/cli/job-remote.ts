@@ -10,6 +10,7 @@ import {
   JobRun,
   JobServiceService,
   JobState,
+  jobStateToJSON,
   type WatchJobResponse,
 } from '../gen/scorewire/v1/job.ts';
 import type { JobProgress } from '../jobs/messages.ts';
@@ -20,13 +21,10 @@ import { table } from './table.ts';
 
 type RemoteFlags = ConnectionFlags & { tokenFile?: string; fresh?: boolean; watch?: boolean; json?: boolean };
 
-const STATES: Readonly<Record<number, string>> = {
-  [JobState.JOB_STATE_QUEUED]: 'queued',
-  [JobState.JOB_STATE_RUNNING]: 'running',
-  [JobState.JOB_STATE_SUCCEEDED]: 'succeeded',
-  [JobState.JOB_STATE_FAILED]: 'failed',
-  [JobState.JOB_STATE_CANCELLED]: 'cancelled',
-};
+/** As `job list` shows it: JOB_STATE_FAILED is failed. */
+function stateOf({ state }: JobRun): string {
+  return jobStateToJSON(state).slice('JOB_STATE_'.length).toLowerCase();
+}
 
 const PHASES: Readonly<Record<number, JobProgress['phase']>> = {
   [JobPhase.JOB_PHASE_READING]: 'reading',
@@ -117,7 +115,7 @@ function show(run: JobRun, { json }: RemoteFlags): void {
     console.log(JSON.stringify(JobRun.toJSON(run), null, 2));
     return;
   }
-  console.log(`job ${run.job} ${STATES[run.state]}${rowsOf(run)}${run.message === '' ? '' : `: ${run.message}`}`);
+  console.log(`job ${run.job} ${stateOf(run)}${rowsOf(run)}${run.message === '' ? '' : `: ${run.message}`}`);
   for (const [reason, rows] of run.rejectedByReason) console.log(`  ${count(Number(rows))} rows rejected: ${reason}`);
 }
 
@@ -134,7 +132,7 @@ function jobTable(jobs: readonly Job[]): string {
     jobs.map(({ name, model, version, lastRun }) => [
       name,
       version === undefined ? model : `${model} ${version}`,
-      lastRun === undefined ? '-' : (STATES[lastRun.state] ?? '-'),
+      lastRun === undefined ? '-' : stateOf(lastRun),
       lastRun === undefined ? '-' : count(Number(lastRun.done)),
       lastRun === undefined ? '-' : count(Number(lastRun.rejected)),
       lastRun?.endedAt === undefined ? '-' : new Date(Number(lastRun.endedAt.seconds) * 1000).toISOString(),

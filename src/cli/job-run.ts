@@ -13,7 +13,7 @@ import { Registry } from '../telemetry/instruments.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { JobProgressView } from './job-progress.ts';
-import { summaryJson, summaryText } from './job-summary.ts';
+import { summaryText } from './job-summary.ts';
 import { addSettingOptions } from './serve.ts';
 
 /** Finished, and more rows were rejected than the job allows. */
@@ -186,7 +186,7 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     process.on('SIGTERM', interrupt);
     const summary = await job.ended;
     view.end();
-    process.stdout.write(flags.json ? summaryJson(summary) : summaryText(summary, definition));
+    process.stdout.write(flags.json ? `${JSON.stringify(summary, null, 2)}\n` : summaryText(summary, definition));
     return tooManyRejected(summary, definition) ? EXIT_REJECTED : 0;
   } catch (error) {
     view.end();

@@ -3,7 +3,7 @@ import type { JobDefinition } from '../config/job-definition.ts';
 import { type JobSummary, tooManyRejected } from '../jobs/job-run.ts';
 
 export function summaryText(summary: JobSummary, definition: JobDefinition): string {
-  const { model, version, rows, scored, rejected, segments, resumed, seconds } = summary;
+  const { model, version, rows, scored, rejected, segments, resumed, highRisk, seconds, rowsPerSecond } = summary;
   const lines: [string, string][] = [
     ['model', `${model}, version ${version}`],
     ['rows', `${count(rows)}${resumed > 0 ? `, ${count(resumed)} of them scored by an earlier run` : ''}`],
@@ -11,25 +11,17 @@ export function summaryText(summary: JobSummary, definition: JobDefinition): str
   ];
   for (const [name, found] of Object.entries(segments))
     lines.push([`  ${name}`, `${count(found)}${part(found, scored)}`]);
-  const highest = Object.entries(segments).at(-1);
-  if (highest !== undefined) lines.push(['high risk', `${count(highest[1])} (${highest[0]})`]);
+  if (highRisk !== null) lines.push(['high risk', `${count(highRisk)} (${Object.keys(segments).at(-1)})`]);
   lines.push(['rejected', `${count(rows - scored)}${part(rows - scored, rows)}`]);
   for (const [reason, found] of Object.entries(rejected)) lines.push([`  ${reason}`, count(found)]);
   lines.push(['seconds', seconds.toFixed(1)]);
-  lines.push(['rows a second', count(Math.round((rows - resumed) / seconds))]);
+  lines.push(['rows a second', count(Math.round(rowsPerSecond))]);
   lines.push(['scores', definition.output]);
   if (rows > scored) lines.push(['rejected rows', definition.rejects]);
   const width = Math.max(...lines.map(([name]) => name.length));
   const text = lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
   if (!tooManyRejected(summary, definition)) return text;
   return `${text}More rows were rejected than the job allows (${definition.maxRejected * 100} %).\n`;
-}
-
-/** The same for machines; `highRisk` is null where the model has no segments. */
-export function summaryJson(summary: JobSummary): string {
-  const { rows, resumed, seconds, segments } = summary;
-  const highRisk = Object.values(segments).at(-1) ?? null;
-  return `${JSON.stringify({ ...summary, highRisk, rowsPerSecond: (rows - resumed) / seconds }, null, 2)}\n`;
 }
 
 export function count(number: number): string {

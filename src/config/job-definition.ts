@@ -1,7 +1,7 @@
 // What a job is, as a file of jobs and the command line say it.
 import { z } from 'zod';
 
-export const FILE_FORMATS = ['parquet', 'csv', 'jsonl'] as const;
+const FILE_FORMATS = ['parquet', 'csv', 'jsonl'] as const;
 
 export type FileFormat = (typeof FILE_FORMATS)[number];
 

@@ -1,14 +1,12 @@
 // Blocks of rows to tensors: feature by feature where all values are plainly right, else by the encoder that a single row
 // goes through.
 import { ScorewireError } from '../errors.ts';
-import type { Feature, RowInput, RowLayout } from '../models/model.ts';
+import type { Feature, FeatureLayout, RowInput, RowLayout } from '../models/model.ts';
 import { allocate, copyInto, type DataType, type TensorData } from '../tensor.ts';
 import { fillColumn, fillConstant, type Place } from './fill-column.ts';
 import type { EncodedRow } from './row.ts';
 import { plainWidth, type RowEncoder } from './row-encoder.ts';
 import type { RowSource } from './row-source.ts';
-
-type FeatureLayout = Extract<RowLayout, { kind: 'features' }>;
 
 export type EncodedBlock = {
   /** The rows that can be run: their indices in the source. */

@@ -1,7 +1,7 @@
 // Rows to tensors: defaults, casts, order and checks, compiled once a model. The same for every way a row comes in.
 import { distance } from 'fastest-levenshtein';
 import { type FieldViolation, ScorewireError } from '../errors.ts';
-import type { Feature, RowInput, RowLayout } from '../models/model.ts';
+import type { Feature, FeatureLayout, RowInput, RowLayout } from '../models/model.ts';
 import { allocate, type TensorData } from '../tensor.ts';
 import { BadValue, encodeValue } from './encode-value.ts';
 import type { EncodedRow, Row, RowValue } from './row.ts';
@@ -26,8 +26,6 @@ export function rowEncoder(model: string, layout: RowLayout): RowEncoder {
       return featureEncoder(model, layout);
   }
 }
-
-type FeatureLayout = Extract<RowLayout, { kind: 'features' }>;
 
 function featureEncoder(model: string, layout: FeatureLayout): RowEncoder {
   const { features, inputs } = layout;

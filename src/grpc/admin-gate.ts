@@ -2,10 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { ScorewireError, SetupError } from '../errors.ts';
-import type { Peer } from '../http2/peer.ts';
-
-/** What the gate looks at of a call. */
-export type Caller = { readonly peer: Peer; header(name: string): string | undefined };
+import type { Caller } from './unary.ts';
 
 export class AdminGate {
   readonly #token: Buffer | undefined;

@@ -1,5 +1,4 @@
 // scorewire.v1.JobService: the jobs of the configuration, by name.
-import type { MethodDefinition } from '@grpc/grpc-js';
 import {
   type CancelJobRequest,
   type CancelJobResponse,
@@ -15,11 +14,20 @@ import {
   WatchJobResponse,
 } from '../gen/scorewire/v1/job.ts';
 import type { JobRuns, RunRecord } from '../jobs/job-runs.ts';
-import type { AdminGate, Caller } from './admin-gate.ts';
-import { codeName, toScorewireError, toStatus } from './status.ts';
+import type { AdminGate } from './admin-gate.ts';
 import { oneMessage, type StreamCall, type StreamHandler, type StreamMethod } from './stream-call.ts';
 import { toTimestamp } from './timestamp.ts';
-import { cellsByModel, Malformed, malformed, tolerant, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
+import {
+  type Caller,
+  cellsByModel,
+  Malformed,
+  malformed,
+  refuseCall,
+  tolerant,
+  type UnaryEdge,
+  type UnaryHandler,
+  unary,
+} from './unary.ts';
 import type { UnaryMethod } from './unary-call.ts';
 
 const STATES = {
@@ -40,18 +48,7 @@ const PHASES = {
 const WATCH_MS = 250;
 
 export function jobMethods(edge: UnaryEdge, gate: AdminGate, jobs: () => JobRuns): UnaryMethod[] {
-  const guarded = <Request, Response>(
-    method: MethodDefinition<Request, Response>,
-    handler: UnaryHandler<Request, Response>,
-  ): UnaryMethod => {
-    const { path, onMessage } = unary(edge, method, handler);
-    return {
-      path,
-      onMessage: (call, message) => {
-        if (admitted(edge, gate, call)) onMessage(call, message);
-      },
-    };
-  };
+  const admit = (caller: Caller): void => gate.check(caller);
   const run: UnaryHandler<RunJobRequest, RunJobResponse> = ({ job, fresh }, _context, done) => {
     done(undefined, { run: toRun(jobs().start(job, fresh)) });
   };
@@ -70,31 +67,10 @@ export function jobMethods(edge: UnaryEdge, gate: AdminGate, jobs: () => JobRuns
     });
   };
   return [
-    guarded(JobServiceService.runJob, run),
-    guarded(JobServiceService.cancelJob, cancel),
-    guarded(JobServiceService.listJobs, list),
+    unary(edge, JobServiceService.runJob, run, admit),
+    unary(edge, JobServiceService.cancelJob, cancel, admit),
+    unary(edge, JobServiceService.listJobs, list, admit),
   ];
-}
-
-type RefusableCall = Caller & { refuse(status: ReturnType<typeof toStatus>): void };
-
-function admitted(edge: UnaryEdge, gate: AdminGate, call: RefusableCall): boolean {
-  try {
-    gate.check(call);
-    return true;
-  } catch (error) {
-    refuse(edge, call, error);
-    return false;
-  }
-}
-
-/** Returns the code. */
-function refuse(edge: UnaryEdge, call: RefusableCall, cause: unknown): string {
-  const error = toScorewireError(cause);
-  const code = codeName(error.kind);
-  edge.metrics.errors.cell({ code, reason: error.reason }).add(1);
-  call.refuse(toStatus(error, '', edge.logFault));
-  return code;
 }
 
 /** Tells how a run goes until it ends; a client that reads slowly hears less, and the end. */
@@ -113,7 +89,7 @@ export function watchJobMethod(edge: UnaryEdge, gate: AdminGate, jobs: () => Job
         watch = new Watch(call, jobs(), request.job, () => closed('OK'));
         watch.tell();
       } catch (error) {
-        closed(refuse(edge, call, error));
+        closed(refuseCall(edge, call, error));
       }
     };
     return oneMessage(call, decode, start, {
@@ -180,11 +156,9 @@ class Watch {
 
 function toRun(run: RunRecord): JobRun {
   const { progress, summary, startedMs, endedMs } = run;
-  const segments = Object.entries(summary?.segments ?? {});
   const done = progress?.done ?? 0;
   const resumed = progress?.resumed ?? 0;
   const seconds = startedMs === undefined ? 0 : ((endedMs ?? Date.now()) - startedMs) / 1000;
-  const highest = segments.at(-1);
   return {
     job: run.job,
     id: BigInt(run.id),
@@ -199,13 +173,13 @@ function toRun(run: RunRecord): JobRun {
     rowsPerSecond: seconds > 0 ? (done - resumed) / seconds : 0,
     startedAt: startedMs === undefined ? undefined : toTimestamp(startedMs),
     endedAt: endedMs === undefined ? undefined : toTimestamp(endedMs),
-    rejectedByReason: counts(Object.entries(summary?.rejected ?? {})),
-    rowsBySegment: counts(segments),
-    highRiskRows: highest === undefined ? undefined : BigInt(highest[1]),
+    rejectedByReason: counts(summary?.rejected ?? {}),
+    rowsBySegment: counts(summary?.segments ?? {}),
+    highRiskRows: typeof summary?.highRisk === 'number' ? BigInt(summary.highRisk) : undefined,
     message: run.message,
   };
 }
 
-function counts(entries: readonly (readonly [string, number])[]): Map<string, bigint> {
-  return new Map(entries.map(([name, found]) => [name, BigInt(found)]));
+function counts(found: Readonly<Record<string, number>>): Map<string, bigint> {
+  return new Map(Object.entries(found).map(([name, number]) => [name, BigInt(number)]));
 }

@@ -9,9 +9,8 @@ import { BatchAnswer } from './batch-answer.ts';
 import { type BatchRequest, readBatchRequest } from './batch-request.ts';
 import { requireRealTime } from './scoring-service.ts';
 import { inSlices } from './slices.ts';
-import { codeName, toScorewireError, toStatus } from './status.ts';
 import { oneMessage, type StreamCall, type StreamHandler, type StreamMethod } from './stream-call.ts';
-import { type CellsByModel, cellsByModel, malformed, type UnaryEdge } from './unary.ts';
+import { type CellsByModel, cellsByModel, malformed, refuseCall, type UnaryEdge } from './unary.ts';
 import { NotWellFormed } from './wire-cursor.ts';
 
 const DEFAULT_CHUNK_ROWS = 1000;
@@ -72,17 +71,16 @@ class Batch {
   }
 
   #read(message: Buffer): void {
-    const refuse = (error: unknown) => this.#refuse(toScorewireError(error));
     try {
       this.#parts.admission.enter();
       this.#admitted = true;
       this.#reading = inSlices(
         readBatchRequest(message),
         (decoded) => this.#start(decoded),
-        (error) => refuse(error instanceof NotWellFormed ? malformed(METHOD) : error),
+        (error) => this.#refuse(error instanceof NotWellFormed ? malformed(METHOD) : error),
       );
     } catch (error) {
-      refuse(error);
+      this.#refuse(error);
     }
   }
 
@@ -100,7 +98,7 @@ class Batch {
         {
           room: () => this.#run?.resume(),
           sent: () => this.#close('OK'),
-          failed: (error) => this.#refuse(toScorewireError(error)),
+          failed: (error) => this.#refuse(error),
         },
       );
       this.#answer = answer;
@@ -110,16 +108,12 @@ class Batch {
         failed: (error) => this.#refuse(error),
       });
     } catch (error) {
-      this.#refuse(toScorewireError(error));
+      this.#refuse(error);
     }
   }
 
-  #refuse(error: ScorewireError): void {
-    const { edge } = this.#parts;
-    const code = codeName(error.kind);
-    edge.metrics.errors.cell({ code, reason: error.reason }).add(1);
-    this.#call.refuse(toStatus(error, '', edge.logFault));
-    this.#close(code);
+  #refuse(error: unknown): void {
+    this.#close(refuseCall(this.#parts.edge, this.#call, error));
   }
 
   #close(code: string): void {

@@ -1,8 +1,10 @@
 // What every unary method has in common: decoding that can fail, deadline, errors, metrics and spans.
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { ScorewireError } from '../errors.ts';
+import type { Peer } from '../http2/peer.ts';
 import { type CallCells, callCells, type Metrics } from '../telemetry/metrics.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
+import type { RefusedStatus } from './call-head.ts';
 import { codeName, type FaultLog, toScorewireError, toStatus } from './status.ts';
 import type { UnaryCall, UnaryMethod } from './unary-call.ts';
 import { wellFormed } from './well-formed.ts';
@@ -55,11 +57,18 @@ export function tolerant<Request>(
   };
 }
 
-/** `method`, served by `handler`. */
+/** Who calls. */
+export type Caller = { readonly peer: Peer; header(name: string): string | undefined };
+
+/**
+ * `method`, served by `handler`.
+ * @param admit throws ScorewireError for callers that are not let in; absent: all are
+ */
 export function unary<Request, Response>(
   edge: UnaryEdge,
   method: MethodDefinition<Request, Response>,
   handler: UnaryHandler<Request, Response>,
+  admit?: (caller: Caller) => void,
 ): UnaryMethod {
   const { path } = method;
   const name = path.slice(1);
@@ -85,6 +94,7 @@ export function unary<Request, Response>(
       else call.refuse(toStatus(error, context.entityId, edge.logFault));
     };
     try {
+      admit?.(call);
       const request = decode(message);
       if (request instanceof Malformed) throw malformed(name);
       handler(request, context, done);
@@ -114,6 +124,19 @@ export function cellsByModel(metrics: Metrics, method: string): CellsByModel {
     }
     return found;
   };
+}
+
+/** Ends a call of many messages with an error, and counts that; returns the status by name. */
+export function refuseCall(
+  { metrics, logFault }: UnaryEdge,
+  call: { refuse(status: RefusedStatus): void },
+  cause: unknown,
+): string {
+  const error = toScorewireError(cause);
+  const code = codeName(error.kind);
+  metrics.errors.cell({ code, reason: error.reason }).add(1);
+  call.refuse(toStatus(error, '', logFault));
+  return code;
 }
 
 /** Counts what became of a request, and ends its span. */

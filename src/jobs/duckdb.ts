@@ -54,7 +54,7 @@ export class Database {
     const database = new Database(instance, await instance.connect());
     if (directories !== undefined) {
       // In this order: each step takes away the means to undo the one before it.
-      await database.run(`SET allowed_directories = [${directories.map(sqlText).join(', ')}]`);
+      await database.run(`SET allowed_directories = ${sqlList(directories)}`);
       await database.run('SET enable_external_access = false');
     }
     return database;

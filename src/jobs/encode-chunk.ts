@@ -5,13 +5,13 @@ import { type BlockEncoder, blockEncoder } from '../features/block-encoder.ts';
 import type { RowValue } from '../features/row.ts';
 import { rowEncoder } from '../features/row-encoder.ts';
 import { type Column, ColumnRows } from '../features/row-source.ts';
-import type { RowLayout } from '../models/model.ts';
+import type { FeatureLayout } from '../models/model.ts';
 import type { RowPiece } from '../scoring/block-feed.ts';
 import { free, type TensorData } from '../tensor.ts';
 import { badValues, type ColumnPlan, type PlannedFeature } from './input-columns.ts';
 import type { InputChunk } from './job-input.ts';
 import type { RejectedRow } from './job-sink.ts';
-import { readColumn } from './vectors.ts';
+import { readColumn, readNulls } from './vectors.ts';
 
 export type EncodedChunk = { piece: RowPiece; rejected: RejectedRow[] };
 
@@ -20,7 +20,7 @@ export class ChunkEncoder {
   readonly #encode: BlockEncoder;
 
   /** @param blockRows rows of a block at most */
-  constructor(model: string, layout: Extract<RowLayout, { kind: 'features' }>, blockRows: number) {
+  constructor(model: string, layout: FeatureLayout, blockRows: number) {
     this.#blockRows = blockRows;
     // Columns have the names of their features here, be it that they were told by their places.
     const named = { ...layout, named: true };
@@ -34,7 +34,7 @@ export class ChunkEncoder {
     for (const [index, { feature }] of features.entries()) columns.set(feature.name, readColumn(data, 1 + index));
     if (plan.bad) putBackBad(readColumn(data, 1 + features.length), features, columns);
     const rejected: RejectedRow[] = [];
-    const nobody = readColumn(data, 0).nulls;
+    const nobody = readNulls(data, 0);
     const source = new ColumnRows(rows, columns);
     const blocks: RowPiece['blocks'][number][] = [];
     const reject = (row: number, reason: string, field: string, message: string): void => {
@@ -67,12 +67,11 @@ function putBackBad(bad: Column, features: ColumnPlan['features'], columns: Map<
     if (bad.nulls?.[row] === 1) continue;
     for (const [place, text] of badValues(texts[row] as string)) {
       const { name } = (features[place] as PlannedFeature).feature;
-      const { values, nulls } = columns.get(name) as Column;
-      const mixed = Array.isArray(values) ? values : Array.from(values as Iterable<RowValue>);
+      const column = columns.get(name) as Column;
+      const mixed = Array.isArray(column.values) ? column.values : Array.from(column.values as Iterable<RowValue>);
       mixed[row] = text;
-      const present = nulls?.slice();
-      if (present !== undefined) present[row] = 0;
-      columns.set(name, { values: mixed as readonly string[], ...(present === undefined ? {} : { nulls: present }) });
+      if (column.nulls !== undefined) column.nulls[row] = 0;
+      columns.set(name, { ...column, values: mixed as readonly string[] });
     }
   }
 }

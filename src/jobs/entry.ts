@@ -2,13 +2,13 @@
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { SetupError } from '../errors.ts';
-import type { RowLayout } from '../models/model.ts';
 import type { TensorData } from '../tensor.ts';
 import { ChunkCollector } from './collect-chunks.ts';
 import type { Database } from './duckdb.ts';
 import { ChunkEncoder, rowAt } from './encode-chunk.ts';
 import { checkFormats } from './file-format.ts';
 import { FileSink } from './file-sink.ts';
+import { featureLayout } from './input-columns.ts';
 import { checkTargets, checkUnchanged, type FoundFile, findFiles } from './input-files.ts';
 import { type InputChunk, saidBy } from './job-input.ts';
 import type { JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
@@ -80,10 +80,12 @@ async function run(): Promise<void> {
     const progress = { rows: 0, done: 0, resumed: 0, rejected: 0 };
     const show = (phase: JobPhase): void => tell({ kind: 'progress', progress: { phase, ...progress } });
     show('reading');
-    const input = await interruptible(database, openInput(database, definition, files, task.model));
+    const layout = featureLayout(task.model.name, task.model.rows);
+    const model = { name: task.model.name, layout };
+    const input = await interruptible(database, openInput(database, definition, files, model));
     checkUnchanged(files);
     await database.settle();
-    const encoder = new ChunkEncoder(task.model.name, featuresOf(task.model.rows), task.model.blockRows);
+    const encoder = new ChunkEncoder(model.name, layout, task.model.blockRows);
     const sink: JobSink = await FileSink.open({
       database,
       definition,
@@ -194,11 +196,6 @@ function planText(files: readonly FoundFile[]): string {
   const { name, version, digest, rule, rows } = model;
   const layout = JSON.stringify(rows, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value));
   return JSON.stringify({ files, query, entity, inputFormat, name, version, digest, rule, layout });
-}
-
-function featuresOf(rows: RowLayout): Extract<RowLayout, { kind: 'features' }> {
-  // planColumns has refused all others.
-  return rows as Extract<RowLayout, { kind: 'features' }>;
 }
 
 /** A query that is under way when the job is stopped ends before anything is closed; one that is done by then counts. */

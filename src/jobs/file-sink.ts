@@ -72,18 +72,10 @@ export class FileSink implements JobSink {
 
   async finish(): Promise<JobCounts> {
     this.#connection.closeSync();
-    const { definition, checkInput, database, entities, rows } = this.#parts;
+    const { definition, checkInput } = this.#parts;
     const counts = await this.#count();
-    const [kept] = await database.rows<{ scores: string; entities: string }>(
-      `SELECT (SELECT count(*) FROM scores) AS scores, (SELECT count(*) FROM (${entities})) AS entities`,
-    );
-    // They are put side by side by their places.
-    if (Number(kept?.scores) !== rows || Number(kept?.entities) !== rows) {
-      throw new Error(`${rows} rows, ${kept?.scores} scores and ${kept?.entities} entities: begin anew`);
-    }
     checkInput();
     const format = definition.outputFormat ?? formatOf(definition.output, 'output');
-    // Told apart by nothing but its row: what is in the reject file only has no entity.
     const output = await this.#write(this.#outputSelect(format), definition.output, format);
     // The answer to a file that changed while it was read is no answer.
     checkInput();
@@ -93,6 +85,7 @@ export class FileSink implements JobSink {
     return counts;
   }
 
+  /** A row without an entity is in the reject file only. */
   #outputSelect(format: FileFormat): string {
     const { model, entities } = this.#parts;
     const at = `make_timestamp(s.scored_at)`;
@@ -112,10 +105,14 @@ export class FileSink implements JobSink {
   }
 
   async #count(): Promise<JobCounts> {
-    const { database, model } = this.#parts;
-    const [{ rows, scored }] = (await database.rows<{ rows: string; scored: string }>(
-      'SELECT count(*) AS "rows", count(score) AS scored FROM scores',
-    )) as [{ rows: string; scored: string }];
+    const { database, model, entities, rows } = this.#parts;
+    const [found] = await database.rows<{ taken: string; scored: string; entities: string }>(
+      `SELECT count(*) AS taken, count(score) AS scored, (SELECT count(*) FROM (${entities})) AS entities FROM scores`,
+    );
+    // They are put side by side by their places.
+    if (Number(found?.taken) !== rows || Number(found?.entities) !== rows) {
+      throw new Error(`${rows} rows, ${found?.taken} scores and ${found?.entities} entities: begin anew`);
+    }
     const reasons = await database.rows<{ reason: string; malformed: string; found: string }>(
       `SELECT reason, count(*) AS found, count(*) FILTER (WHERE "row" IS NULL) AS malformed FROM rejects
         GROUP BY reason ORDER BY found DESC, reason`,
@@ -125,8 +122,8 @@ export class FileSink implements JobSink {
     );
     const bySegment = new Map(segments.map(({ segment, found }) => [segment, Number(found)]));
     return {
-      rows: Number(rows) + reasons.reduce((sum, { malformed }) => sum + Number(malformed), 0),
-      scored: Number(scored),
+      rows: rows + reasons.reduce((sum, { malformed }) => sum + Number(malformed), 0),
+      scored: Number(found?.scored),
       rejected: Object.fromEntries(reasons.map(({ reason, found }) => [reason, Number(found)])),
       segments: Object.fromEntries(model.segments.map((name, index) => [name, bySegment.get(index + 1) ?? 0])),
     };

@@ -2,7 +2,7 @@
 // change is left to the encoder to judge, as it judges what callers send.
 import { distance } from 'fastest-levenshtein';
 import { SetupError } from '../errors.ts';
-import type { Feature, RowLayout } from '../models/model.ts';
+import type { Feature, FeatureLayout, RowLayout } from '../models/model.ts';
 import { sqlName } from './duckdb.ts';
 
 /** A column of the input, its type in DuckDB's words; `sql` gives its values where its name doesn't. */
@@ -66,6 +66,13 @@ const INTEGERS = [...SMALL_INTEGERS, 'BIGINT'];
 const WIDE_INTEGERS = ['UBIGINT', 'HUGEINT', 'UHUGEINT'];
 const TEXTS = ['VARCHAR', 'UUID'];
 
+/** @throws SetupError for a model of which nobody can tell what its columns are */
+export function featureLayout(model: string, layout: RowLayout): FeatureLayout {
+  if (layout.kind === 'unknown') throw new SetupError(`${model}: ${layout.problem}`);
+  if (layout.kind === 'open') throw new SetupError(`${model} takes rows of any length: a job can't tell its columns`);
+  return layout;
+}
+
 /**
  * Plans the columns of an input for a model.
  * @param parse the input is text: its columns are VARCHAR, and their texts are read as what the features are
@@ -74,14 +81,12 @@ const TEXTS = ['VARCHAR', 'UUID'];
  */
 export function planColumns(
   model: string,
-  layout: RowLayout,
+  layout: FeatureLayout,
   columns: readonly InputColumn[],
   entityName: string | undefined,
   parse: boolean,
   source: string,
 ): ColumnPlan {
-  if (layout.kind === 'unknown') throw new SetupError(`${model}: ${layout.problem}`);
-  if (layout.kind === 'open') throw new SetupError(`${model} takes rows of any length: a job can't tell its columns`);
   const entity = entityColumn(columns, layout.features, entityName, source);
   const problems: string[] = [];
   const found = layout.named

@@ -1,11 +1,11 @@
 // The rows of a job, whatever they come from: so many, in an order that stays, from any row on.
 import type { DuckDBDataChunk } from '@duckdb/node-api';
 import { SetupError } from '../errors.ts';
-import type { RowLayout } from '../models/model.ts';
+import type { FeatureLayout } from '../models/model.ts';
 import type { Database } from './duckdb.ts';
 import type { ColumnPlan, InputColumn } from './input-columns.ts';
 
-export type InputModel = { name: string; rows: RowLayout };
+export type InputModel = { name: string; layout: FeatureLayout };
 
 /** Columns of a chunk: entity, the plan's features, and its `bad` last where it has one. */
 export type InputChunk = { firstRow: number; data: DuckDBDataChunk; plan: ColumnPlan };
@@ -50,6 +50,11 @@ export async function* streamRows(
   } finally {
     connection.closeSync();
   }
+}
+
+/** What messages about a file of an input begin with. */
+export function labelOf(paths: readonly string[], path: string): string {
+  return paths.length === 1 ? 'input' : `input: ${path}`;
 }
 
 export async function describe(database: Database, source: string): Promise<InputColumn[]> {

@@ -19,16 +19,15 @@ export type JobSummary = JobCounts & {
   version: number;
   /** Of the rows, those that earlier runs had scored. */
   resumed: number;
+  /** Rows in the model's highest segment; null where it has none. */
+  highRisk: number | null;
   seconds: number;
+  /** Of this run. */
+  rowsPerSecond: number;
 };
 
-/** Of all rows, from 0 to 1. */
-export function rejectedShare({ rows, scored }: JobCounts): number {
-  return rows === 0 ? 0 : (rows - scored) / rows;
-}
-
-export function tooManyRejected(counts: JobCounts, { maxRejected }: JobDefinition): boolean {
-  return rejectedShare(counts) > maxRejected;
+export function tooManyRejected({ rows, scored }: JobCounts, { maxRejected }: JobDefinition): boolean {
+  return rows > 0 && (rows - scored) / rows > maxRejected;
 }
 
 /** A job was stopped; a run after it goes on where it was. */
@@ -81,8 +80,17 @@ export class JobRun {
             this.#feed.push(message.piece);
             return;
           case 'done': {
+            const { counts, resumed } = message;
             const seconds = (performance.now() - startMs) / 1000;
-            done({ ...message.counts, model: spec.name, version: spec.version, resumed: message.resumed, seconds });
+            done({
+              model: spec.name,
+              version: spec.version,
+              ...counts,
+              resumed,
+              highRisk: Object.values(counts.segments).at(-1) ?? null,
+              seconds,
+              rowsPerSecond: (counts.rows - resumed) / seconds,
+            });
             return;
           }
           case 'stopped':

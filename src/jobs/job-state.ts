@@ -16,8 +16,7 @@ const TABLES = [
     "values" VARCHAR)`,
 ];
 
-export type JobState = {
-  database: Database;
+export type Begun = {
   /** Whether the job goes on where one before it was ended. */
   resumed: boolean;
   /** Whether what was there belonged to another input, model or job, and is gone. */
@@ -68,7 +67,7 @@ export function makeFolder(path: string, key: 'output' | 'rejects'): void {
  * Goes on with what is there if it was made by the same plan; else begins anew.
  * @param plan everything that decides what the scores are
  */
-export async function beginOrResume(database: Database, plan: string, fresh: boolean): Promise<JobState> {
+export async function beginOrResume(database: Database, plan: string, fresh: boolean): Promise<Begun> {
   const said = JSON.stringify({ layout: LAYOUT, plan });
   const tables = (await database.rows<{ name: string }>('SELECT table_name AS name FROM duckdb_tables()')).map(
     ({ name }) => name,
@@ -76,13 +75,13 @@ export async function beginOrResume(database: Database, plan: string, fresh: boo
   const found = tables.includes('job')
     ? (await database.rows<{ plan: string }>('SELECT plan FROM job'))[0]?.plan
     : undefined;
-  if (!fresh && found === said) return { database, resumed: true, replaced: false };
+  if (!fresh && found === said) return { resumed: true, replaced: false };
   await database.run('BEGIN');
   for (const table of tables) await database.run(`DROP TABLE ${table}`);
   for (const table of TABLES) await database.run(table);
   await database.run(`INSERT INTO job VALUES (${sqlText(said)})`);
   await database.run('COMMIT');
-  return { database, resumed: false, replaced: found !== undefined && !fresh };
+  return { resumed: false, replaced: found !== undefined && !fresh };
 }
 
 /** Whether there is something to go on with. */

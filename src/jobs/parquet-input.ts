@@ -1,8 +1,8 @@
 // Parquet files, read where they are, one after the other: each with its own plan, since their columns may differ.
-import { type Database, sqlText } from './duckdb.ts';
-import { type ColumnPlan, type InputColumn, planColumns, selectList } from './input-columns.ts';
+import { type Database, sqlList, sqlText } from './duckdb.ts';
+import { type ColumnPlan, planColumns, selectList } from './input-columns.ts';
 import { literalPath } from './input-files.ts';
-import { describe, type InputModel, type JobInput, streamRows } from './job-input.ts';
+import { describe, type InputModel, type JobInput, labelOf, streamRows } from './job-input.ts';
 
 type Part = { path: string; rows: number; plan: ColumnPlan };
 
@@ -15,9 +15,9 @@ export async function openParquet(
 ): Promise<JobInput> {
   const parts: Part[] = [];
   for (const path of paths) {
-    const columns = await describe(database, parquet(path));
-    const name = paths.length === 1 ? 'input' : `input: ${path}`;
-    parts.push({ path, rows: await rowsOf(database, path), plan: planOf(model, columns, entity, name) });
+    const columns = await describe(database, readParquet(path));
+    const plan = planColumns(model.name, model.layout, columns, entity, false, labelOf(paths, path));
+    parts.push({ path, rows: await rowsOf(database, path), plan });
   }
   return {
     rows: parts.reduce((sum, { rows }) => sum + rows, 0),
@@ -28,7 +28,7 @@ export async function openParquet(
       for (const { path, rows, plan } of parts) {
         const skipped = Math.min(rows, Math.max(0, firstRow - before));
         if (skipped < rows) {
-          const sql = `SELECT ${selectList(plan)} FROM ${numbered(path)} WHERE file_row_number >= ${skipped}`;
+          const sql = `SELECT ${selectList(plan)} FROM ${readParquet(path, ', file_row_number = true')} WHERE file_row_number >= ${skipped}`;
           for await (const chunk of streamRows(database, sql, before + skipped, before + rows, path)) {
             yield { ...chunk, plan };
           }
@@ -37,15 +37,6 @@ export async function openParquet(
       }
     },
   };
-}
-
-function planOf(
-  model: InputModel,
-  columns: readonly InputColumn[],
-  entity: string | undefined,
-  name: string,
-): ColumnPlan {
-  return planColumns(model.name, model.rows, columns, entity, false, name);
 }
 
 async function rowsOf(database: Database, path: string): Promise<number> {
@@ -64,16 +55,12 @@ function entitiesOf(parts: readonly Part[]): string {
   }
   return groups
     .map(({ entity, paths }) => {
-      const list = paths.map((path) => sqlText(literalPath(path))).join(', ');
-      return `SELECT ${entity} AS entity_id FROM read_parquet([${list}], union_by_name = true)`;
+      const files = sqlList(paths.map(literalPath));
+      return `SELECT ${entity} AS entity_id FROM read_parquet(${files}, union_by_name = true)`;
     })
     .join(' UNION ALL ');
 }
 
-function parquet(path: string): string {
-  return `read_parquet(${sqlText(literalPath(path))})`;
-}
-
-function numbered(path: string): string {
-  return `read_parquet(${sqlText(literalPath(path))}, file_row_number = true)`;
+function readParquet(path: string, options = ''): string {
+  return `read_parquet(${sqlText(literalPath(path))}${options})`;
 }

@@ -4,7 +4,7 @@ import type { Feature, FeatureDefault } from '../models/model.ts';
 import { type Database, sqlText } from './duckdb.ts';
 import { type ColumnPlan, type InputColumn, type PlannedFeature, planColumns, selectList } from './input-columns.ts';
 import { literalPath } from './input-files.ts';
-import { describe, type InputModel, type JobInput, streamRows } from './job-input.ts';
+import { describe, type InputModel, type JobInput, labelOf, streamRows } from './job-input.ts';
 
 /** @throws SetupError for columns that don't fit the model; Error in DuckDB's words */
 export async function openQuery(
@@ -19,7 +19,7 @@ export async function openQuery(
   // A comment may be at its end.
   const source = `(${bare}\n)`;
   const columns = await describe(database, source);
-  const plan = planColumns(model.name, model.rows, columns, entity, false, 'query');
+  const plan = planColumns(model.name, model.layout, columns, entity, false, 'query');
   await spool(database, [`CREATE TABLE input AS SELECT ${selectList(plan)} FROM ${source}`]);
   return spooled(database, plan);
 }
@@ -36,12 +36,11 @@ export async function openText(
   const plans: { path: string; plan: ColumnPlan }[] = [];
   for (const path of paths) {
     const columns = await columnsOf(database, path, model);
-    const name = paths.length === 1 ? 'input' : `input: ${path}`;
-    plans.push({ path, plan: planColumns(model.name, model.rows, columns, entity, true, name) });
+    plans.push({ path, plan: planColumns(model.name, model.layout, columns, entity, true, labelOf(paths, path)) });
   }
   const used = (feature: Feature): boolean =>
     plans.some(({ plan }) => plan.features.some((one) => one.feature === feature));
-  const features = (model.rows.kind === 'features' ? model.rows.features : []).filter(used);
+  const features = model.layout.features.filter(used);
   const whole: ColumnPlan = { entity: '', features: features.map((feature) => ({ feature, sql: '' })), bad: true };
   const types = ['VARCHAR', ...features.map(({ type }) => TYPES[type]), 'VARCHAR'];
   const names = ['entity_id', ...features.map((_, index) => `f${index}`), 'bad'];
@@ -104,10 +103,7 @@ const json: TextFormat = {
     const keys = found.map(({ key }) => key);
     if (keys.length === 0) return emptyColumns(database, path, model);
     // One that few lines have need not be among the first.
-    const features = model.rows.kind === 'features' ? model.rows.features : [];
-    const late = features.filter(
-      ({ default: value, allowNan }) => keys.length > 0 && (value !== undefined || allowNan),
-    );
+    const late = model.layout.features.filter(({ default: value, allowNan }) => value !== undefined || allowNan);
     const names = [...keys, ...late.map(({ name }) => name).filter((name) => !keys.includes(name))];
     return firstOfEachCase(names).map((name) => ({ name, type: 'VARCHAR', sql: textOf(name, names) }));
   },
@@ -126,8 +122,11 @@ async function emptyColumns(database: Database, path: string, model: InputModel)
       `input: ${path}: no line is a JSON object (a file that is one array is no file of JSON lines)`,
     );
   }
-  const features = model.rows.kind === 'features' ? model.rows.features : [];
-  return ['entity_id', ...features.map(({ name }) => name)].map((name) => ({ name, type: 'VARCHAR', sql: 'line' }));
+  return ['entity_id', ...model.layout.features.map(({ name }) => name)].map((name) => ({
+    name,
+    type: 'VARCHAR',
+    sql: 'line',
+  }));
 }
 
 const IS_OBJECT = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END";

@@ -7,7 +7,7 @@ import type { Column } from '../features/row-source.ts';
 export function readColumn(chunk: DuckDBDataChunk, index: number): Column {
   const { rowCount } = chunk;
   const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);
-  const nulls = readNulls(vector, rowCount);
+  const nulls = nullsOf(vector, rowCount);
   const bytes = (width: number): ArrayBuffer => {
     // The binding copies what the vector has.
     const { buffer, byteOffset, byteLength } = duckdb.vector_get_data(vector, rowCount * width);
@@ -39,8 +39,12 @@ function column(values: Column['values'], nulls: Uint8Array | undefined): Column
   return nulls === undefined ? { values } : { values, nulls };
 }
 
-/** 1 where there is no value; undefined where there are all. */
-export function readNulls(vector: duckdb.Vector, rows: number): Uint8Array | undefined {
+/** 1 where a column has no value; undefined where it has all. */
+export function readNulls(chunk: DuckDBDataChunk, index: number): Uint8Array | undefined {
+  return nullsOf(duckdb.data_chunk_get_vector(chunk.chunk, index), chunk.rowCount);
+}
+
+function nullsOf(vector: duckdb.Vector, rows: number): Uint8Array | undefined {
   const words = Math.ceil(rows / 64);
   const valid = duckdb.vector_get_validity(vector, words * 8) as Uint8Array | null;
   if (valid === null) return undefined;

@@ -54,6 +54,9 @@ export type RowLayout =
   /** `problem` is one line for people: what stands in the way, and the manifest key that helps where one does. */
   | { kind: 'unknown'; problem: string };
 
+/** Of rows that have features. */
+export type FeatureLayout = Extract<RowLayout, { kind: 'features' }>;
+
 /**
  * Which element of a row's outputs is its score: a fixed column, or that of the predicted (largest) class. `width` is
  * the number of elements a row of that output, where graph or class labels tell it; where it is absent, only a run

@@ -4,11 +4,11 @@
 import { status as Status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connect } from '../../src/client/connect.ts';
-import { ScoreError } from '../../src/client/score-error.ts';
 import type { Client, ConnectOptions, ScoreResult } from '../../src/client/types.ts';
 import type { ScoreStreamRequest, StreamItem } from '../../src/gen/scorewire/v1/scoring.ts';
 import { eventually } from '../support/concurrently.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { scoreFailureOf } from '../support/score-failure.ts';
 import { answered, refused, type ScoreStream, serveScores } from '../support/scoring-stub.ts';
 
 let clock: FakeClock;
@@ -48,16 +48,6 @@ const refuse = (call: ScoreStream, { id }: StreamItem, code: Status, delayMs: nu
 
 const scoreOf = (from: Client, value: number, deadlineMs?: number): Promise<ScoreResult> =>
   from.score({ model: 'm', row: [value] }, deadlineMs === undefined ? {} : { deadlineMs });
-
-/** What it failed with; fails itself where it didn't. */
-async function failureOf(call: Promise<unknown>): Promise<ScoreError> {
-  const error = await call.then(
-    () => new Error('it succeeded, and should have failed'),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof ScoreError)) throw error;
-  return error;
-}
 
 const timeouts = () => items.map(({ timeout }) => timeout);
 
@@ -119,7 +109,7 @@ describe('an item that is refused, with a time to come back', () => {
 
   test('does not where that is past its deadline', async () => {
     const asking = await connected((call, item) => refuse(call, item, Status.RESOURCE_EXHAUSTED, 1_000));
-    expect(await failureOf(scoreOf(asking, 7, 1_000))).toMatchObject({
+    expect(await scoreFailureOf(scoreOf(asking, 7, 1_000))).toMatchObject({
       code: 'RESOURCE_EXHAUSTED',
       reason: 'A_REASON',
       retryAfterMs: 1_000,
@@ -129,7 +119,7 @@ describe('an item that is refused, with a time to come back', () => {
 
   test('does not where the code is no invitation', async () => {
     const asking = await connected((call, item) => refuse(call, item, Status.FAILED_PRECONDITION, 10));
-    expect(await failureOf(scoreOf(asking, 7))).toMatchObject({ code: 'FAILED_PRECONDITION', retryAfterMs: 10 });
+    expect(await scoreFailureOf(scoreOf(asking, 7))).toMatchObject({ code: 'FAILED_PRECONDITION', retryAfterMs: 10 });
     expect(items).toHaveLength(1);
   });
 
@@ -138,13 +128,13 @@ describe('an item that is refused, with a time to come back', () => {
       retry: { budgetTokens: 8 },
     });
     // Four tokens, that is half of them, are four failures, the last of which is final.
-    const first = failureOf(scoreOf(asking, 7));
+    const first = scoreFailureOf(scoreOf(asking, 7));
     for (let attempt = 1; attempt <= 3; attempt++) {
       await eventually(() => clock.nextTimerMs !== undefined);
       await clock.advance(10);
     }
     expect((await first).code).toBe('RESOURCE_EXHAUSTED');
-    expect((await failureOf(scoreOf(asking, 7))).code).toBe('RESOURCE_EXHAUSTED');
+    expect((await scoreFailureOf(scoreOf(asking, 7))).code).toBe('RESOURCE_EXHAUSTED');
     expect(items).toHaveLength(5);
   });
 });

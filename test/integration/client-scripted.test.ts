@@ -3,11 +3,11 @@
 import { Metadata, type ServiceError, status as Status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { connect } from '../../src/client/connect.ts';
-import { ScoreError } from '../../src/client/score-error.ts';
 import type { Client, ConnectOptions, ScoredRows, ScoreResult } from '../../src/client/types.ts';
 import type { ScoreStreamRequest, StreamItem } from '../../src/gen/scorewire/v1/scoring.ts';
 import { eventually } from '../support/concurrently.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { scoreFailureOf } from '../support/score-failure.ts';
 import {
   answerBatch,
   answered,
@@ -47,16 +47,6 @@ function connectTo(port: number, options: ConnectOptions = {}): Client {
 
 const scoreOf = (client: Client, value: number, options = {}): Promise<ScoreResult> =>
   client.score({ model: 'm', row: [value] }, options);
-
-/** What it failed with; fails itself where it didn't. */
-async function failureOf(call: Promise<unknown>): Promise<ScoreError> {
-  const error = await call.then(
-    () => new Error('it succeeded, and should have failed'),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof ScoreError)) throw error;
-  return error;
-}
 
 function statusError(code: Status, trailers: Record<string, string> = {}): Partial<ServiceError> {
   const metadata = new Metadata();
@@ -163,7 +153,7 @@ describe('many scores', () => {
     const client = await clientOf(streams.script, { streams: 1, maxQueued: 600 });
     const calls = Array.from({ length: 700 }, (_, index) => scoreOf(client, index).then(({ score }) => score));
     const outcomes = Promise.allSettled(calls);
-    expect(await failureOf(calls[600] as Promise<number>)).toMatchObject({
+    expect(await scoreFailureOf(calls[600] as Promise<number>)).toMatchObject({
       code: 'RESOURCE_EXHAUSTED',
       reason: 'CLIENT_QUEUE_FULL',
     });
@@ -266,7 +256,7 @@ describe('a score that fails', () => {
     ] as const)('is not tried again: %s', async (code) => {
       const { script, attempts } = failing([Status[code]]);
       const client = await clientOf(script, { multiplex });
-      expect(await failureOf(scoreOf(client, 5))).toMatchObject({ code, message: 'as the script says' });
+      expect(await scoreFailureOf(scoreOf(client, 5))).toMatchObject({ code, message: 'as the script says' });
       expect(attempts()).toBe(1);
     });
 
@@ -274,7 +264,7 @@ describe('a score that fails', () => {
       const { script, attempts } = failing(new Array(54).fill(Status.UNAVAILABLE));
       const client = await clientOf(script, { multiplex, retry: { initialBackoffMs: 1 } });
       for (let call = 0; call < 50; call++) {
-        expect((await failureOf(scoreOf(client, 5))).code).toBe('UNAVAILABLE');
+        expect((await scoreFailureOf(scoreOf(client, 5))).code).toBe('UNAVAILABLE');
       }
       // The first one has its five attempts, which take half of the tokens; the others have one each.
       expect(attempts()).toBe(54);
@@ -311,7 +301,10 @@ describe('a score that fails', () => {
       { score: (_, done) => done(statusError(Status.RESOURCE_EXHAUSTED, { 'grpc-retry-pushback-ms': '50000' })) },
       { multiplex: false },
     );
-    expect(await failureOf(scoreOf(client, 5))).toMatchObject({ code: 'RESOURCE_EXHAUSTED', retryAfterMs: 50_000 });
+    expect(await scoreFailureOf(scoreOf(client, 5))).toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+      retryAfterMs: 50_000,
+    });
   });
 });
 
@@ -353,7 +346,7 @@ describe('a stream that breaks', () => {
   test('by a fault: what was on it fails, and the next score has another stream', async () => {
     const { script, streams } = breaking(ended(Status.INTERNAL), 20);
     const client = await clientOf(script, { streams: 1 });
-    const calls = Array.from({ length: 20 }, (_, index) => failureOf(scoreOf(client, index)));
+    const calls = Array.from({ length: 20 }, (_, index) => scoreFailureOf(scoreOf(client, index)));
     for (const { code } of await Promise.all(calls)) expect(code).toBe('INTERNAL');
     expect((await scoreOf(client, 9)).score).toBe(9);
     expect(streams()).toBe(2);
@@ -370,12 +363,12 @@ describe('a stream that breaks', () => {
       },
       { streams: 1, retry: { initialBackoffMs: 1 } },
     );
-    const calls = Array.from({ length: 100 }, (_, index) => failureOf(scoreOf(client, index)));
+    const calls = Array.from({ length: 100 }, (_, index) => scoreFailureOf(scoreOf(client, index)));
     for (const { code } of await Promise.all(calls)) expect(code).toBe('UNAVAILABLE');
     // Retries come back one by one, at times of their own: five failures are what the budget has for all of them.
     expect(streams).toBeLessThanOrEqual(5 + 100);
     const before = streams;
-    await failureOf(scoreOf(client, 1));
+    await scoreFailureOf(scoreOf(client, 1));
     expect(streams).toBe(before + 1);
   });
 });
@@ -385,7 +378,7 @@ describe('a score that nobody waits for', () => {
     const clock = new FakeClock();
     const streams = new Streams();
     const client = await clientOf(streams.script, { clock });
-    const call = failureOf(scoreOf(client, 1, { deadlineMs: 30 }));
+    const call = scoreFailureOf(scoreOf(client, 1, { deadlineMs: 30 }));
     await eventually(() => streams.items === 1);
     await clock.advance(30);
     expect(await call).toMatchObject({ code: 'DEADLINE_EXCEEDED', message: 'no answer within 30 ms' });
@@ -401,8 +394,8 @@ describe('a score that nobody waits for', () => {
     const client = await clientOf(streams.script, { clock, streams: 1 });
     const full = Array.from({ length: 512 }, (_, index) => scoreOf(client, index));
     const user = new AbortController();
-    const late = failureOf(scoreOf(client, 1000, { deadlineMs: 30 }));
-    const givenUp = failureOf(scoreOf(client, 1001, { signal: user.signal }));
+    const late = scoreFailureOf(scoreOf(client, 1000, { deadlineMs: 30 }));
+    const givenUp = scoreFailureOf(scoreOf(client, 1001, { signal: user.signal }));
     const wanted = scoreOf(client, 1002);
     await eventually(() => streams.items === 512);
     user.abort();
@@ -419,7 +412,7 @@ describe('a score that nobody waits for', () => {
     const streams = new Streams();
     const client = await clientOf(streams.script);
     const user = new AbortController();
-    const call = failureOf(scoreOf(client, 1, { signal: user.signal }));
+    const call = scoreFailureOf(scoreOf(client, 1, { signal: user.signal }));
     await eventually(() => streams.items === 1);
     user.abort();
     expect(await call).toMatchObject({ code: 'CANCELLED', reason: 'ABORTED' });
@@ -439,12 +432,12 @@ describe('a score that nobody waits for', () => {
       { multiplex: false },
     );
     const user = new AbortController();
-    const call = failureOf(scoreOf(client, 1, { signal: user.signal }));
+    const call = scoreFailureOf(scoreOf(client, 1, { signal: user.signal }));
     await eventually(() => calls === 1);
     user.abort();
     expect((await call).code).toBe('CANCELLED');
     await eventually(() => cancelled === 1);
-    expect((await failureOf(scoreOf(client, 1, { deadlineMs: 50 }))).code).toBe('DEADLINE_EXCEEDED');
+    expect((await scoreFailureOf(scoreOf(client, 1, { deadlineMs: 50 }))).code).toBe('DEADLINE_EXCEEDED');
     await eventually(() => cancelled === 2);
   });
 });
@@ -499,7 +492,7 @@ describe('closing', () => {
     const closing = client.close().then(() => {
       closed = true;
     });
-    expect(await failureOf(scoreOf(client, 5))).toMatchObject({ code: 'CANCELLED', reason: 'CLIENT_CLOSED' });
+    expect(await scoreFailureOf(scoreOf(client, 5))).toMatchObject({ code: 'CANCELLED', reason: 'CLIENT_CLOSED' });
     // What the first client may have sent is there before this comes back.
     await connectTo(port).getModel('m');
     expect([closed, halfClosed]).toEqual([false, 0]);
@@ -508,7 +501,7 @@ describe('closing', () => {
     await closing;
     expect([closed, halfClosed]).toEqual([true, 1]);
     const batch = client.scoreBatch({ model: 'm', rows: ROWS });
-    expect(await failureOf(batch[Symbol.asyncIterator]().next())).toMatchObject({ reason: 'CLIENT_CLOSED' });
+    expect(await scoreFailureOf(batch[Symbol.asyncIterator]().next())).toMatchObject({ reason: 'CLIENT_CLOSED' });
     await client.close();
   });
 
@@ -558,9 +551,9 @@ describe('a batch', () => {
         calls[0]?.emit('error', statusError(Status.UNAVAILABLE));
       }
     };
-    expect(await failureOf(reading())).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await scoreFailureOf(reading())).toMatchObject({ code: 'UNAVAILABLE' });
     expect(calls).toHaveLength(1);
-    expect(await failureOf(batch.summary)).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await scoreFailureOf(batch.summary)).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('whose loop is left is cancelled', async () => {
@@ -579,7 +572,7 @@ describe('a batch', () => {
       break;
     }
     await eventually(() => cancelled);
-    expect(await failureOf(batch.summary)).toMatchObject({ code: 'CANCELLED' });
+    expect(await scoreFailureOf(batch.summary)).toMatchObject({ code: 'CANCELLED' });
     // It no longer keeps the client open.
     await client.close();
   });
@@ -590,9 +583,9 @@ describe('a batch', () => {
     const read = async (options: object) => {
       for await (const _ of client.scoreBatch({ model: 'm', rows: ROWS }, options)) user.abort();
     };
-    expect(await failureOf(read({ signal: user.signal }))).toMatchObject({ code: 'CANCELLED', reason: 'ABORTED' });
-    expect(await failureOf(read({ signal: user.signal }))).toMatchObject({ code: 'CANCELLED' });
-    expect(await failureOf(read({ deadlineMs: 50 }))).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(await scoreFailureOf(read({ signal: user.signal }))).toMatchObject({ code: 'CANCELLED', reason: 'ABORTED' });
+    expect(await scoreFailureOf(read({ signal: user.signal }))).toMatchObject({ code: 'CANCELLED' });
+    expect(await scoreFailureOf(read({ deadlineMs: 50 }))).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 
   test('that ends without a summary did not end well', async () => {
@@ -600,7 +593,7 @@ describe('a batch', () => {
     const read = async () => {
       for await (const _ of client.scoreBatch({ model: 'm', rows: ROWS }));
     };
-    expect(await failureOf(read())).toMatchObject({ code: 'INTERNAL' });
+    expect(await scoreFailureOf(read())).toMatchObject({ code: 'INTERNAL' });
   });
 
   test('can be read once', async () => {
@@ -738,7 +731,7 @@ describe('rows without end', () => {
         found.push(firstRow);
       }
     };
-    expect(await failureOf(reading())).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await scoreFailureOf(reading())).toMatchObject({ code: 'NOT_FOUND' });
     expect(found).toEqual([0, 5, 10, 15]);
     expect(calls).toBe(6);
   });

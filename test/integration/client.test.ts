@@ -2,13 +2,13 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../../src/client/connect.ts';
-import { ScoreError } from '../../src/client/score-error.ts';
 import type { BatchRequest, BatchSummary, Client, InputRow, NamedRow, ScoredChunk } from '../../src/client/types.ts';
 import { readGolden } from '../../src/models/golden.ts';
 import { eventually } from '../support/concurrently.ts';
 import { freePort } from '../support/free-port.ts';
 import { modelFolder, patientExamples } from '../support/model-folder.ts';
 import { linear, slowLinear } from '../support/onnx-builder.ts';
+import { scoreFailureOf } from '../support/score-failure.ts';
 import type { RowInit } from '../support/test-client.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -41,16 +41,6 @@ function connected(to: TestServer, options: Parameters<typeof connect>[1] = {}):
   const client = connect(to.address, { deadlineMs: 20_000, channelOptions, ...options });
   clients.push(client);
   return client;
-}
-
-/** What it failed with; fails itself where it didn't. */
-async function failureOf(call: Promise<unknown>): Promise<ScoreError> {
-  const error = await call.then(
-    () => new Error('it succeeded, and should have failed'),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof ScoreError)) throw error;
-  return error;
 }
 
 const calls = (to: TestServer, method: string, code: string) =>
@@ -114,12 +104,12 @@ describe('a score', () => {
 
   test.each([true, false])('that is refused says why, multiplexed: %s', async (multiplex) => {
     const client = connected(server, { multiplex });
-    expect(await failureOf(client.score({ model: 'risc', row: [1, 1] }))).toMatchObject({
+    expect(await scoreFailureOf(client.score({ model: 'risc', row: [1, 1] }))).toMatchObject({
       code: 'NOT_FOUND',
       reason: 'MODEL_NOT_FOUND',
       message: expect.stringContaining('did you mean "risk"'),
     });
-    expect(await failureOf(client.score({ model: 'risk', row: { b: 1 } }))).toMatchObject({
+    expect(await scoreFailureOf(client.score({ model: 'risk', row: { b: 1 } }))).toMatchObject({
       code: 'INVALID_ARGUMENT',
       reason: 'INVALID_ROW',
       violations: [{ field: 'row.named.values["a"]', description: expect.stringMatching(/^expected a number/) }],
@@ -136,7 +126,7 @@ describe('a score', () => {
       const client = connected(full, { multiplex, retry: false });
       const first = client.score({ model: 'slow', row: [0] });
       await eventually(() => full.running.engine.scheduler.running === 1);
-      const second = await failureOf(client.score({ model: 'slow', row: [0] }));
+      const second = await scoreFailureOf(client.score({ model: 'slow', row: [0] }));
       expect(second).toMatchObject({ code: 'RESOURCE_EXHAUSTED', retryAfterMs: expect.any(Number) });
       await first;
       await full.stop();
@@ -146,7 +136,7 @@ describe('a score', () => {
   test('of a server that is not there', async () => {
     const client = connect(`127.0.0.1:${await freePort()}`, { deadlineMs: 20_000 });
     clients.push(client);
-    expect(await failureOf(client.score({ model: 'risk', row: [1, 1] }))).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await scoreFailureOf(client.score({ model: 'risk', row: [1, 1] }))).toMatchObject({ code: 'UNAVAILABLE' });
   });
 });
 
@@ -168,7 +158,7 @@ test('what is served', async () => {
   expect(churn.segments.map(({ name }) => name)).toEqual(['Low', 'Medium', 'High']);
   expect(churn.loadedAt).toBeInstanceOf(Date);
   expect((await client.getModel('diabetes', { version: 1 })).version).toBe(1);
-  expect(await failureOf(client.getModel('churn', { version: 9 }))).toMatchObject({ code: 'NOT_FOUND' });
+  expect(await scoreFailureOf(client.getModel('churn', { version: 9 }))).toMatchObject({ code: 'NOT_FOUND' });
 });
 
 test('a server that goes away and comes back loses nobody a score', async () => {
@@ -281,7 +271,7 @@ describe('a batch', () => {
 
   test('that is refused whole', async () => {
     const client = connected(server);
-    const refused = await failureOf(read(client, { matrix: { columns: 3, values: [1, 2, 3] } }));
+    const refused = await scoreFailureOf(read(client, { matrix: { columns: 3, values: [1, 2, 3] } }));
     expect(refused).toMatchObject({ code: 'INVALID_ARGUMENT', violations: [{ field: 'matrix.columns' }] });
   });
 
@@ -331,7 +321,7 @@ describe('rows without end', () => {
     const client = connected(server);
     const count = 200_000;
     const values = Float32Array.from({ length: 2 * count }, (_, index) => (index % 2 === 0 ? index / count : 1));
-    const tooLarge = await failureOf(read(client, { matrix: { columns: 2, values } }));
+    const tooLarge = await scoreFailureOf(read(client, { matrix: { columns: 2, values } }));
     expect(tooLarge).toMatchObject({ code: 'RESOURCE_EXHAUSTED', message: expect.stringMatching(/in \d+ calls/) });
 
     async function* rows(): AsyncGenerator<Float32Array[]> {
@@ -386,6 +376,6 @@ describe('rows without end', () => {
       for await (const _ of client.scoreRows('risk', [{ a: 1 }, { b: 2 }]))
         throw new Error('there should be no scores');
     };
-    expect(await failureOf(reading())).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(await scoreFailureOf(reading())).toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 });
