@@ -18,6 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['jobs'],
   ['scoring'],
   ['scores', 'features', 'batching'],
+  ['redis', 'duckdb'],
   ['workers'],
   ['models'],
   ['telemetry'],

@@ -37,3 +37,11 @@ export function host(): Kind<string> {
 export function httpUrl(): Kind<string> {
   return { type: z.url({ protocol: /^https?$/ }), allowed: 'a URL that starts with http:// or https://' };
 }
+
+export function redisUrl(): Kind<string> {
+  return { type: z.url({ protocol: /^rediss?$/ }), allowed: 'a URL that starts with redis:// or rediss://' };
+}
+
+export function oneWord(): Kind<string> {
+  return { type: z.string().regex(/^[\w.-]+$/), allowed: 'letters, digits, . _ and -' };
+}

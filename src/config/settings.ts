@@ -1,6 +1,6 @@
 // Every setting, once: its name in files, environment and flags, its type, default, unit and meaning all come from here.
 
-import { decimal, host, httpUrl, type Kind, oneOf, path, wholeNumber, wordOr } from './kinds.ts';
+import { decimal, host, httpUrl, type Kind, oneOf, oneWord, path, redisUrl, wholeNumber, wordOr } from './kinds.ts';
 
 export type Setting<T> = Kind<T> & {
   readonly default: T;
@@ -116,9 +116,69 @@ export const settingTable = {
       doc: 'Jobs that run at once; what comes on top waits for its turn.',
     }),
   },
+  store: {
+    kind: setting(oneOf('memory', 'redis', 'tiered', 'off'), 'memory', {
+      flag: '--store',
+      doc: 'Where scores computed before are kept: in this process, in Redis (shared by replicas), or in this process over Redis; off: nowhere.',
+    }),
+    maxEntries: setting(wholeNumber(1, 100_000_000), 2_000_000, {
+      unit: 'entries',
+      doc: 'Entries kept in memory at most; those not asked for the longest give way.',
+    }),
+    maxBytes: setting(wholeNumber(MIB, 64 * 1024 * MIB), 512 * MIB, {
+      unit: 'bytes',
+      doc: 'Memory that entries take at most, keys included.',
+    }),
+    freshForSeconds: setting(wholeNumber(1, 31_536_000), 86_400, {
+      unit: 'seconds',
+      doc: 'Age up to which a stored score is an answer, for models without their own and calls without max_staleness.',
+    }),
+    keptForSeconds: setting(wholeNumber(1, 31_536_000), 86_400, {
+      unit: 'seconds',
+      doc: 'How long scores of jobs and of PutScores are kept, for models without their own.',
+    }),
+    writtenBackForSeconds: setting(wholeNumber(1, 31_536_000), 3600, {
+      unit: 'seconds',
+      doc: 'How long scores are kept that a call by entity alone had computed, for models without their own.',
+    }),
+    writeBack: setting(oneOf('on', 'off'), 'on', {
+      doc: 'Whether scores that a call by entity alone had computed are kept, for models without their own.',
+    }),
+    memoryForSeconds: setting(wholeNumber(1, 86_400), 10, {
+      unit: 'seconds',
+      doc: 'How long a tiered store answers from memory before it asks Redis again.',
+    }),
+    timeoutMs: setting(decimal(0.1, 1000), 5, {
+      unit: 'ms',
+      doc: 'How long a look-up in Redis may take, and never more than half of what is left of the latency budget; then the model answers.',
+    }),
+  },
+  redis: {
+    url: setting(redisUrl(), 'redis://127.0.0.1:6379', {
+      flag: '--redis',
+      doc: 'The Redis server, for store.kind redis and tiered.',
+    }),
+    prefix: setting(oneWord(), 'scorewire', {
+      doc: 'What the names of all keys begin with; replicas that share scores have the same.',
+    }),
+  },
+  features: {
+    file: optional(path(), {
+      flag: '--features',
+      doc: 'YAML file with the feature stores that models take features from by entity; absent: there are none.',
+    }),
+    reloadSeconds: setting(wholeNumber(1, 86_400), 5, {
+      unit: 'seconds',
+      doc: 'How often the files of embedded feature stores are looked at; those that changed are read again.',
+    }),
+    timeoutMs: setting(decimal(0.1, 1000), 5, {
+      unit: 'ms',
+      doc: 'How long a look-up of features in Redis may take, and never more than half of what is left of the latency budget.',
+    }),
+  },
   admin: {
     tokenFile: optional(path(), {
-      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs); callers on this machine, and those with a client certificate, need none.',
+      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs, stored scores, live versions); callers on this machine, and those with a client certificate, need none.',
     }),
   },
   drain: {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { SetupError } from '../errors.ts';
+import type { ModelSpec } from './model.ts';
 
 /**
  * SHA-256, hexadecimal, over the model's bytes and then its data files in the order given (`cat model.onnx FILES |
@@ -28,4 +29,18 @@ export async function digestOf(
     }
   }
   return { digest: hash.digest('hex'), bytes };
+}
+
+/** What `ModelSpec.view` is for a model that reads its rows and its outputs so. */
+export function viewOf({
+  rows,
+  task,
+  score,
+  labels,
+  featureView,
+}: Pick<ModelSpec, 'rows' | 'task' | 'score' | 'labels' | 'featureView'>): string {
+  const text = JSON.stringify({ rows, task, score, labels, featureView }, (_key, value) =>
+    typeof value === 'bigint' ? `${value}n` : Number.isNaN(value) ? 'NaN' : value,
+  );
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }

@@ -1,7 +1,17 @@
 // The keys of model.yaml. Each schema's error text says what is allowed: messages read "found X; allowed is <text>".
 
 import { z } from 'zod';
-import { FEATURE_TYPES, type FeatureDefault, type FeatureType, TASKS } from './model.ts';
+import {
+  COMPUTED_FEATURES,
+  type ComputedFeature,
+  FEATURE_SOURCES,
+  FEATURE_TYPES,
+  type FeatureDefault,
+  type FeatureType,
+  TASKS,
+} from './model.ts';
+
+const ZONE_ALLOWED = 'the name of a time zone, such as Europe/Zurich or UTC';
 
 const name = z.string({ error: 'text (in quotes where it looks like a number)' }).min(1, { error: 'a name' });
 const number = z.number({ error: 'a number' });
@@ -25,8 +35,29 @@ const feature = z.strictObject(
       .union([z.number(), z.nan(), z.string(), z.boolean()], { error: 'a number, text, true or false' })
       .optional(),
     allow_nan: truth.optional(),
+    source: z.enum(FEATURE_SOURCES, { error: oneOf(FEATURE_SOURCES) }).optional(),
+    max_age_seconds: above(0, 'a number of seconds above 0').optional(),
   },
-  { error: 'a map with name, type, default and allow_nan' },
+  { error: 'a map with name, type, default, allow_nan, source and max_age_seconds' },
+);
+
+const featureView = z.strictObject(
+  {
+    store: name.optional(),
+    time_zone: z.string({ error: ZONE_ALLOWED }).refine(isTimeZone, { error: ZONE_ALLOWED }).optional(),
+  },
+  { error: 'a map with store and time_zone' },
+);
+
+const storedScores = z.strictObject(
+  {
+    fresh_for_seconds: above(0, 'a number of seconds above 0').optional(),
+    kept_for_seconds: above(0, 'a number of seconds above 0').optional(),
+    written_back_for_seconds: above(0, 'a number of seconds above 0').optional(),
+    write_back: truth.optional(),
+    allow_stale: truth.optional(),
+  },
+  { error: 'a map with fresh_for_seconds, kept_for_seconds, written_back_for_seconds, write_back and allow_stale' },
 );
 
 const score = z.strictObject(
@@ -70,6 +101,9 @@ export const manifestSchema = z
       latency_budget_ms: above(0, 'a number of milliseconds above 0').optional(),
       batching: batching.optional(),
       golden: golden.optional(),
+      feature_view: featureView.optional(),
+      stored_scores: storedScores.optional(),
+      default_score: number.optional(),
     },
     { error: 'a map of keys' },
   )
@@ -77,6 +111,7 @@ export const manifestSchema = z
     const mistake = (path: (string | number)[], message: string): void =>
       context.addIssue({ code: 'custom', path, message });
     checkFeatures(manifest.features ?? [], mistake);
+    checkSources(manifest.features ?? [], manifest.feature_view?.store !== undefined, mistake);
     checkSegments(manifest.segments ?? [], mistake);
     checkUnique(manifest.label?.names ?? [], (index) => ['label', 'names', index], mistake);
   });
@@ -85,7 +120,16 @@ export type ManifestContent = z.infer<typeof manifestSchema>;
 
 /** The keys that the map at `path` may have; none where there is no map. */
 export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
-  const maps: Record<string, z.ZodObject> = { features: feature, score, label, segments: segment, batching, golden };
+  const maps: Record<string, z.ZodObject> = {
+    features: feature,
+    score,
+    label,
+    segments: segment,
+    batching,
+    golden,
+    feature_view: featureView,
+    stored_scores: storedScores,
+  };
   const [first] = path;
   return Object.keys((first === undefined ? manifestSchema : maps[String(first)])?.shape ?? {});
 }
@@ -124,6 +168,31 @@ function checkFeatures(features: readonly z.infer<typeof feature>[], mistake: Re
     if (fitted && 'allowed' in fitted) {
       mistake(['features', index, 'default'], `${fitted.allowed}, as the type is ${type}`);
     }
+  }
+}
+
+function checkSources(features: readonly z.infer<typeof feature>[], hasStore: boolean, mistake: Report): void {
+  for (const [index, { name: own, type, source, max_age_seconds: maxAge }] of features.entries()) {
+    if (source === 'store' && !hasStore)
+      mistake(['features', index, 'source'], 'request, or feature_view.store is set');
+    if (source === 'computed') {
+      if (!COMPUTED_FEATURES.includes(own as ComputedFeature)) {
+        mistake(['features', index, 'name'], `${oneOf(COMPUTED_FEATURES)}, as the source is computed`);
+      } else if (type === 'text' || (type === 'flag' && own !== 'is_weekend')) {
+        mistake(['features', index, 'type'], 'number or integer, as the source is computed');
+      }
+    }
+    if (maxAge !== undefined && (source === undefined ? !hasStore : source !== 'store')) {
+      mistake(['features', index, 'max_age_seconds'], 'nothing, as the source is not store');
+    }
+  }
+}
+
+function isTimeZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }) !== undefined;
+  } catch {
+    return false;
   }
 }
 

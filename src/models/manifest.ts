@@ -5,7 +5,7 @@ import { closest } from 'fastest-levenshtein';
 import { type Document, isNode, LineCounter, parseDocument, type YAMLParseError } from 'yaml';
 import { SetupError } from '../errors.ts';
 import { knownKeys, type ManifestContent, manifestSchema } from './manifest-schema.ts';
-import type { FeatureType, Segment, Task } from './model.ts';
+import type { Feature, FeatureType, FeatureView, Segment, StoredScoreRules, Task } from './model.ts';
 import { foundAndAllowed, keyPath } from './wording.ts';
 
 export const MANIFEST_NAME = 'model.yaml';
@@ -18,6 +18,8 @@ export type ManifestFeature = {
   type?: FeatureType;
   default?: number | string | boolean;
   allowNan: boolean;
+  source?: Feature['source'];
+  maxAgeSeconds?: number;
 };
 
 export type Manifest = {
@@ -35,6 +37,9 @@ export type Manifest = {
   batchingEnabled: boolean;
   maxBatchRows?: number;
   maxDelayMs?: number;
+  featureView: FeatureView;
+  storedScores: StoredScoreRules;
+  defaultScore?: number;
   /** `file` as written: relative to the version's directory or to the manifest's. */
   golden?: { file: string; tolerance: number };
   /** An error in one line: file and line, key, what was found there (the value, unless given) and what is allowed. */
@@ -99,7 +104,7 @@ function manifestOf(content: ManifestContent): Omit<Manifest, 'file' | 'mistake'
   return {
     task: content.task,
     description: content.description ?? '',
-    features: content.features?.map(({ allow_nan: allowNan = false, ...feature }) => ({ ...feature, allowNan })),
+    features: content.features?.map((feature) => featureOf(feature, content.feature_view?.store)),
     scoreOutput: content.score?.output,
     scoreColumn: content.score?.column,
     threshold: content.label?.threshold,
@@ -109,9 +114,36 @@ function manifestOf(content: ManifestContent): Omit<Manifest, 'file' | 'mistake'
     batchingEnabled: content.batching?.enabled ?? true,
     maxBatchRows: content.batching?.max_rows,
     maxDelayMs: content.batching?.max_delay_ms,
+    featureView: { store: content.feature_view?.store, timeZone: content.feature_view?.time_zone ?? 'UTC' },
+    storedScores: {
+      freshForSeconds: content.stored_scores?.fresh_for_seconds,
+      keptForSeconds: content.stored_scores?.kept_for_seconds,
+      writtenBackForSeconds: content.stored_scores?.written_back_for_seconds,
+      writeBack: content.stored_scores?.write_back,
+      allowStale: content.stored_scores?.allow_stale ?? false,
+    },
+    defaultScore: content.default_score,
     golden: golden && { file: golden.file, tolerance: golden.tolerance ?? DEFAULT_TOLERANCE },
   };
 }
+
+/** Of a model with a feature store, features come from there unless they say otherwise. */
+function featureOf(
+  { name, type, default: value, allow_nan: allowNan = false, source, max_age_seconds }: ContentFeature,
+  store: string | undefined,
+): ManifestFeature {
+  const from = source ?? (store === undefined ? 'request' : 'store');
+  return {
+    name,
+    type,
+    default: value,
+    allowNan,
+    ...(from === 'request' ? {} : { source: from }),
+    ...(max_age_seconds === undefined ? {} : { maxAgeSeconds: max_age_seconds }),
+  };
+}
+
+type ContentFeature = NonNullable<ManifestContent['features']>[number];
 
 function unknownKey(map: readonly PropertyKey[], key: string, place: (path: readonly PropertyKey[]) => string): string {
   const known = knownKeys(map);

@@ -10,6 +10,16 @@ export const FEATURE_TYPES = ['number', 'integer', 'text', 'flag'] as const;
 
 export type FeatureType = (typeof FEATURE_TYPES)[number];
 
+/** Where a feature comes from that the request doesn't bring. */
+export const FEATURE_SOURCES = ['request', 'store', 'computed'] as const;
+
+export type FeatureSource = (typeof FEATURE_SOURCES)[number];
+
+/** What can be computed from the time of a request: 0 to 23; Monday 0 to Sunday 6; whether it is Saturday or Sunday. */
+export const COMPUTED_FEATURES = ['hour_of_day', 'day_of_week', 'is_weekend'] as const;
+
+export type ComputedFeature = (typeof COMPUTED_FEATURES)[number];
+
 /** A feature's value for rows that don't carry it; a bigint for integers, whatever the width of the input. */
 export type FeatureDefault = number | bigint | string | boolean;
 
@@ -26,6 +36,28 @@ export type Feature = {
   default?: FeatureDefault;
   /** Whether NaN (and, where it can be written so, null) is a value. Only features of float inputs can. */
   allowNan: boolean;
+  /** Absent: nowhere but from the request. */
+  source?: Exclude<FeatureSource, 'request'>;
+  /** A value of the feature store that is older counts as absent. */
+  maxAgeSeconds?: number;
+};
+
+/** Where a model's features come from beside the request. */
+export type FeatureView = {
+  /** A feature store, by its name in `features.file`; absent: no feature comes from one. */
+  store?: string;
+  /** IANA name; what hours and days of computed features count in. */
+  timeZone: string;
+};
+
+/** What the manifest says about stored scores; what is absent is as the server's settings say. */
+export type StoredScoreRules = {
+  freshForSeconds?: number;
+  keptForSeconds?: number;
+  writtenBackForSeconds?: number;
+  writeBack?: boolean;
+  /** Whether a score that is kept but not fresh is an answer where the model can't give one in time. */
+  allowStale: boolean;
 };
 
 /** One required input of the graph, as one row sees it. */
@@ -124,6 +156,15 @@ export type ModelSpec = {
   maxBatchRows?: number;
   maxDelayMs?: number;
   latencyBudgetMs?: number;
+  featureView: FeatureView;
+  storedScores: StoredScoreRules;
+  /** What is answered for an entity where nothing else can be. */
+  defaultScore?: number;
+  /**
+   * Hexadecimal; differs where anything does that decides what a score is beside the model's files: features, their sources
+   * and defaults, and how the outputs are read.
+   */
+  view: string;
   golden?: Golden;
   source: ModelSource;
 };

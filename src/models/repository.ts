@@ -4,7 +4,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { SetupError } from '../errors.ts';
-import { digestOf } from './digest.ts';
+import { digestOf, viewOf } from './digest.ts';
 import { MANIFEST_NAME, type Manifest, readManifest } from './manifest.ts';
 import type { Golden, ModelSource, ModelSpec } from './model.ts';
 import { type OnnxGraph, readGraph } from './onnx-graph.ts';
@@ -94,6 +94,10 @@ async function readVersion(
     maxBatchRows: manifest.maxBatchRows,
     maxDelayMs: manifest.maxDelayMs,
     latencyBudgetMs: manifest.latencyBudgetMs,
+    featureView: manifest.featureView,
+    storedScores: manifest.storedScores,
+    defaultScore: manifest.defaultScore,
+    view: viewOf({ ...decided, featureView: manifest.featureView }),
     golden: await findGolden(directory, manifest),
     source: sourceOf(bytes, graph, path, dataFiles.length > 0),
   };

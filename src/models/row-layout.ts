@@ -163,7 +163,16 @@ function namedFeature(
   if (feature.allowNan && type !== 'number') {
     throw manifest.mistake(['features', index, 'allow_nan'], `false, ${because}`);
   }
-  const result: Feature = { name: feature.name, type, dataType, ...slot, allowNan: feature.allowNan };
+  const { source, maxAgeSeconds } = feature;
+  const result: Feature = {
+    name: feature.name,
+    type,
+    dataType,
+    ...slot,
+    allowNan: feature.allowNan,
+    ...(source === undefined ? {} : { source }),
+    ...(maxAgeSeconds === undefined ? {} : { maxAgeSeconds }),
+  };
   if (feature.default === undefined) return result;
 
   const fitted = featureDefault(type, feature.default, feature.allowNan);

@@ -37,6 +37,9 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1): ServedM
     threshold: 0.5,
     segments: [],
     batching: { supported: true, reason: '' },
+    featureView: { timeZone: 'UTC' },
+    storedScores: { allowStale: false },
+    view: '00',
     source: { kind: 'file', path: '/models/churn/1/model.onnx' },
     ...change,
   };

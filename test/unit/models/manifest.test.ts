@@ -67,7 +67,7 @@ describe('a mistake names file, line, key, what was found and what is allowed:',
     ['\ndescription: 5', ':2: description: found 5; allowed is text'],
     ['features: age', ':1: features: found "age"; allowed is a list of features'],
     ['features: []', ':1: features: found []; allowed is at least one feature'],
-    ['features: [age]', ':1: features[0]: found "age"; allowed is a map with name, type, default and allow_nan'],
+    ['features: [age]', ':1: features[0]: found "age"; allowed is a map with name, type, default, allow_nan, source and max_age_seconds'],
     ['features: [{ type: text }]', `:1: features[0].name: found nothing; allowed is ${text}`],
     ['features: [{ name: 1 }]', `:1: features[0].name: found 1; allowed is ${text}`],
     ['features: [{ name: "" }]', ':1: features[0].name: found ""; allowed is a name'],
@@ -165,7 +165,7 @@ describe('a mistake names file, line, key, what was found and what is allowed:',
     );
     expect(mistakeOf(() => parse('features:\n  - { name: a }\n  - { name: b, defualt: 1 }'))).toBe(
       `${MANIFEST}:3: features[1].defualt: no such key; did you mean features[1].default? ` +
-        'Allowed are name, type, default, allow_nan',
+        'Allowed are name, type, default, allow_nan, source, max_age_seconds',
     );
   });
 
