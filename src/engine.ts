@@ -6,15 +6,21 @@ import { Scheduler } from './batching/scheduler.ts';
 import type { Settings } from './config/settings.ts';
 import { SetupError } from './errors.ts';
 import { blockEncoder } from './features/block-encoder.ts';
+import { FeaturePipeline } from './features/feature-pipeline.ts';
+import type { FeatureStore } from './features/feature-store.ts';
 import { type EncodedRow, rowOf } from './features/row.ts';
 import { type RowEncoder, rowEncoder } from './features/row-encoder.ts';
 import { sampleRows } from './features/sample-rows.ts';
 import { readGolden } from './models/golden.ts';
 import type { ModelSpec } from './models/model.ts';
+import type { ScoreStore } from './scores/score-store.ts';
 import { BulkScorer } from './scoring/bulk-scorer.ts';
 import { ModelRegistry } from './scoring/model-registry.ts';
+import { RealTime } from './scoring/real-time.ts';
 import { Scorer } from './scoring/scorer.ts';
-import type { ServedModel } from './scoring/served-model.ts';
+import type { ServedModel, StoredScoreLimits } from './scoring/served-model.ts';
+import { SharedScores } from './scoring/shared-scores.ts';
+import { StoredScores } from './scoring/stored-scores.ts';
 import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
 import type { Logger } from './telemetry/log.ts';
 import { type Metrics, type ModelCells, modelCells } from './telemetry/metrics.ts';
@@ -40,6 +46,7 @@ export type Engine = {
   models: ModelRegistry;
   scheduler: Scheduler;
   scorer: Scorer;
+  stored: StoredScores;
   bulkScorer: BulkScorer;
   pool: WorkerPool;
   cells: (model: ServedModel) => ModelCells;
@@ -49,6 +56,15 @@ export type Engine = {
   warmUpMs: number;
   /** Ends the workers, each after the run that it has. */
   close(): Promise<void>;
+};
+
+export type EngineParts = {
+  metrics: Metrics;
+  log: Logger;
+  /** Absent: scores are not kept. */
+  store?: ScoreStore | undefined;
+  /** By name; the models' views were checked against them. */
+  featureStores?: ReadonlyMap<string, FeatureStore>;
 };
 
 export type EngineEvents = {
@@ -71,8 +87,7 @@ type Candidate = {
 export async function startEngine(
   settings: Settings,
   specs: readonly ModelSpec[],
-  metrics: Metrics,
-  log: Logger,
+  { metrics, log, store, featureStores }: EngineParts,
   events: EngineEvents,
 ): Promise<Engine> {
   const candidates = await Promise.all(
@@ -134,7 +149,7 @@ export async function startEngine(
     // One worker measures for all: the others stay quiet meanwhile, and all are alike.
     const [first] = ready;
     for (const candidate of candidates) {
-      const model = await measure(candidate, first as Worker, settings, log);
+      const model = await measure(candidate, first as Worker, settings, featureStores, log);
       models.add(model);
       scheduler.addModel(scheduled(model), settings.limits.maxQueueRows);
       metrics.queueDepth.observe({ model: model.spec.name, version: String(model.spec.version) }, () =>
@@ -143,7 +158,13 @@ export async function startEngine(
     }
     scheduling = true;
     for (const worker of ready) scheduler.addWorker(worker);
-    const scorer = new Scorer(models, scheduler);
+    const stored = new StoredScores(store, settings.store.timeoutMs, {
+      cells: (model) => cellsOf(model.session).lookUps,
+      writeBackFailed: ({ spec }, scores) => metrics.writeBackFailures.cell({ model: spec.name }).add(scores),
+    });
+    const realTime = new RealTime(scheduler, settings.features.timeoutMs);
+    const shared = new SharedScores(realTime, (answer) => stored.writeBack(answer.model, [answer]));
+    const scorer = new Scorer(models, { stored, shared, realTime });
     for (const model of models.all()) if (models.isLive(model)) await rehearse(scorer, model);
     started = true;
     metrics.workers.observe({ state: 'ready' }, () => ready.size);
@@ -152,7 +173,8 @@ export async function startEngine(
       models,
       scheduler,
       scorer,
-      bulkScorer: new BulkScorer(models, scheduler),
+      stored,
+      bulkScorer: new BulkScorer(models, scheduler, stored),
       pool,
       cells: (model) => cellsOf(model.session),
       readyWorkers: () => ready.size,
@@ -259,6 +281,7 @@ async function measure(
   { spec, session, encode, target }: Candidate,
   worker: Worker,
   settings: Settings,
+  featureStores: EngineParts['featureStores'],
   log: Logger,
 ): Promise<ServedModel> {
   let problem = spec.batching.supported ? '' : spec.batching.reason;
@@ -296,8 +319,21 @@ async function measure(
       settings.batching.latencyBudgetMs ??
       Math.max(DEFAULT_BUDGET_MS, Math.ceil(DEFAULT_BUDGET_RUNS * cost.predictMs(1))),
     cost,
+    features: new FeaturePipeline(spec.name, spec.rows, spec.featureView, featureStores?.get(spec.featureView.store ?? '')),
+    scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },
+    storedScores: storedScoreLimits(spec, settings),
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
     loadedAtMs: Date.now(),
+  };
+}
+
+function storedScoreLimits({ storedScores }: ModelSpec, { store }: Settings): StoredScoreLimits {
+  return {
+    freshForMs: 1000 * (storedScores.freshForSeconds ?? store.freshForSeconds),
+    keptForMs: 1000 * (storedScores.keptForSeconds ?? store.keptForSeconds),
+    writtenBackForMs: 1000 * (storedScores.writtenBackForSeconds ?? store.writtenBackForSeconds),
+    writeBack: storedScores.writeBack ?? store.writeBack === 'on',
+    allowStale: storedScores.allowStale,
   };
 }
 

@@ -58,6 +58,12 @@ export class ScorewireError extends Error {
   }
 }
 
+/** Any error as one of ours; what is not one is a fault inside, and its words stay inside. */
+export function toScorewireError(error: unknown): ScorewireError {
+  if (error instanceof ScorewireError) return error;
+  return new ScorewireError('internal', 'FAULT', 'a fault inside the server', { cause: error });
+}
+
 /** One wrong field, in the form that all of the server uses. */
 export function invalidField(field: string, description: string): ScorewireError {
   return new ScorewireError('invalid_argument', 'INVALID_FIELD', `${field}: ${description}`, {

@@ -161,7 +161,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         },
       );
     }
-    engine = await startEngine(settings, specs, metrics, log, {
+    engine = await startEngine(settings, specs, { metrics, log, store }, {
       workersChanged: (ready) => setServing(ready > 0),
     });
     admission.open();

@@ -6,7 +6,7 @@ import { SetupError } from '../errors.ts';
 import { rowOf } from '../features/row.ts';
 import { type GoldenRow, readGolden } from '../models/golden.ts';
 import { readRepository } from '../models/repository.ts';
-import type { ScoreAnswer } from '../scoring/scorer.ts';
+import type { ScoreAnswer } from '../scoring/score-call.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import { Registry } from '../telemetry/instruments.ts';
 import { createLogger } from '../telemetry/log.ts';
@@ -27,7 +27,7 @@ export function addCheck(program: Command): void {
     );
     const { specs, warnings } = await readRepository(settings.models.dir);
     for (const warning of warnings) log.warn(warning);
-    const engine = await startEngine(settings, specs, createMetrics(new Registry()), log, { workersChanged: () => {} });
+    const engine = await startEngine(settings, specs, { metrics: createMetrics(new Registry()), log }, { workersChanged: () => {} });
     const outcomes: Outcome[] = [];
     try {
       for (const model of engine.models.all()) {

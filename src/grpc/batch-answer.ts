@@ -1,7 +1,7 @@
 // What a ScoreBatch call sends back: chunks in turn, then the summary.
 import type { ColumnReader } from '../features/row-source.ts';
 import { type RowError, type ScoreBatchRequest, ScoreBatchResponse } from '../gen/scorewire/v1/scoring.ts';
-import type { ScoredChunk } from '../scoring/scored-chunk.ts';
+import { ORIGIN_CODES, type ScoredChunk } from '../scoring/scored-chunk.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import { chunkMessage } from './chunk-message.ts';
 import { chunkOf, type PickedRows, TopRows } from './picked-rows.ts';
@@ -36,6 +36,8 @@ export class BatchAnswer {
   readonly #above: number;
   readonly #best: TopRows | undefined;
   #failedRows = 0;
+  /** By ORIGIN_CODES. */
+  readonly #origins = new Uint32Array(5);
   /** Chunks that are to be written, the first of them being written now. */
   readonly #waiting: (PickedRows | TopRows)[] = [];
   #writing: { cancel(): void } | undefined;
@@ -53,6 +55,7 @@ export class BatchAnswer {
   /** False: enough for now. */
   take(chunk: ScoredChunk): boolean {
     this.#failedRows += chunk.errors.length;
+    for (const code of chunk.origins) this.#origins[code] = (this.#origins[code] as number) + 1;
     if (this.#best !== undefined) {
       this.#best.take(chunk, this.#above);
       return true;
@@ -123,6 +126,10 @@ export class BatchAnswer {
       scored: BigInt(rows - this.#failedRows),
       failed: BigInt(this.#failedRows),
       scoredAt: toTimestamp(Date.now()),
+      precomputed: BigInt(this.#origins[ORIGIN_CODES.precomputed] as number),
+      realTime: BigInt(this.#origins[ORIGIN_CODES.real_time] as number),
+      stale: BigInt(this.#origins[ORIGIN_CODES.stale] as number),
+      defaulted: BigInt(this.#origins[ORIGIN_CODES.default] as number),
     };
     call.send(ScoreBatchResponse.encode({ part: { $case: 'summary', value: summary } }).finish());
     call.end();

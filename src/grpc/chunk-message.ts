@@ -14,6 +14,15 @@ const SEGMENTS = 42;
 const ORIGINS = 50;
 const ERRORS = 58;
 
+/** By their codes in a chunk. */
+const ORIGINS: readonly Origin[] = [
+  Origin.ORIGIN_UNSPECIFIED,
+  Origin.ORIGIN_PRECOMPUTED,
+  Origin.ORIGIN_REAL_TIME,
+  Origin.ORIGIN_STALE,
+  Origin.ORIGIN_DEFAULT,
+];
+
 /** Errors between two yields. */
 const STEP_ERRORS = 16;
 /** Bytes that are copied between two yields. */
@@ -21,7 +30,7 @@ const STEP_BYTES = 64 * 1024;
 
 /** The message behind room for gRPC's prefix. */
 export function* chunkMessage(
-  { firstRow, rows, scores, labels, segments, errors }: PickedRows,
+  { firstRow, rows, scores, labels, segments, origins, errors }: PickedRows,
   toRowError: (error: PickedRows['errors'][number]) => RowError,
 ): Sliced<Buffer> {
   const chunk = new Parts();
@@ -32,7 +41,7 @@ export function* chunkMessage(
     chunk.list(LABELS, varints(labels, zigzag));
     yield;
     chunk.list(SEGMENTS, varints(segments, fromOne));
-    chunk.list(ORIGINS, new Uint8Array(scores.length).fill(Origin.ORIGIN_REAL_TIME));
+    chunk.list(ORIGINS, origins.map((code) => ORIGINS[code] as Origin));
   }
   for (const [index, error] of errors.entries()) {
     if (index % STEP_ERRORS === STEP_ERRORS - 1) yield;

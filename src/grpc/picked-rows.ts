@@ -12,13 +12,17 @@ export type PickedRows = {
   labels: Int32Array;
   /** Index, -1 where there is none. */
   segments: Int32Array;
+  /** ORIGIN_CODES, 0 where there is none. */
+  origins: Uint8Array;
   errors: ScoredChunk['errors'];
 };
 
 /** The rows with a score above `above`; all, with their errors' NaN, where that is -Infinity. */
 export function chunkOf(chunk: ScoredChunk, above: number): PickedRows {
-  const { firstRow, scores, labels, segments, errors } = chunk;
-  if (above === Number.NEGATIVE_INFINITY) return { firstRow, rows: NO_ROWS, scores, labels, segments, errors };
+  const { firstRow, scores, labels, segments, origins, errors } = chunk;
+  if (above === Number.NEGATIVE_INFINITY) {
+    return { firstRow, rows: NO_ROWS, scores, labels, segments, origins, errors };
+  }
   const rows = new Uint32Array(scores.length);
   let count = 0;
   // A row with an error has NaN, which is above nothing.
@@ -30,6 +34,7 @@ export function chunkOf(chunk: ScoredChunk, above: number): PickedRows {
     scores: Float32Array.from(picked, (place) => scores[place] as number),
     labels: Int32Array.from(picked, (place) => labels[place] as number),
     segments: Int32Array.from(picked, (place) => segments[place] as number),
+    origins: Uint8Array.from(picked, (place) => origins[place] as number),
     errors,
   };
 }
@@ -48,6 +53,7 @@ export class TopRows {
   #scores = new Float32Array(16);
   #labels = new Int32Array(16);
   #segments = new Int32Array(16);
+  #origins = new Uint8Array(16);
   readonly #errors: ScoredChunk['errors'] = [];
 
   constructor(limit: number) {
@@ -55,7 +61,7 @@ export class TopRows {
   }
 
   /** Takes the rows with a score above `above`. */
-  take({ firstRow, scores, labels, segments, errors }: ScoredChunk, above: number): void {
+  take({ firstRow, scores, labels, segments, origins, errors }: ScoredChunk, above: number): void {
     for (const error of errors) if (this.#errors.length < MAX_ERRORS) this.#errors.push(error);
     for (let place = 0; place < scores.length; place++) {
       const score = scores[place] as number;
@@ -69,6 +75,7 @@ export class TopRows {
       this.#scores[at] = score;
       this.#labels[at] = labels[place] as number;
       this.#segments[at] = segments[place] as number;
+      this.#origins[at] = origins[place] as number;
     }
   }
 
@@ -82,7 +89,10 @@ export class TopRows {
     const labels = Int32Array.from(order, (place) => this.#labels[place] as number);
     yield;
     const segments = Int32Array.from(order, (place) => this.#segments[place] as number);
-    return { firstRow: 0, rows, scores, labels, segments, errors: this.#errors.sort((a, b) => a.row - b.row) };
+    yield;
+    const origins = Uint8Array.from(order, (place) => this.#origins[place] as number);
+    const errors = this.#errors.sort((a, b) => a.row - b.row);
+    return { firstRow: 0, rows, scores, labels, segments, origins, errors };
   }
 
   /** Makes a place for one more, and returns it. */
@@ -125,6 +135,7 @@ export class TopRows {
     this.#scores[to] = this.#scores[from] as number;
     this.#labels[to] = this.#labels[from] as number;
     this.#segments[to] = this.#segments[from] as number;
+    this.#origins[to] = this.#origins[from] as number;
   }
 
   #grow(): void {
@@ -133,14 +144,17 @@ export class TopRows {
     const scores = new Float32Array(length);
     const labels = new Int32Array(length);
     const segments = new Int32Array(length);
+    const origins = new Uint8Array(length);
     rows.set(this.#rows);
     scores.set(this.#scores);
     labels.set(this.#labels);
     segments.set(this.#segments);
+    origins.set(this.#origins);
     this.#rows = rows;
     this.#scores = scores;
     this.#labels = labels;
     this.#segments = segments;
+    this.#origins = origins;
   }
 }
 

@@ -1,6 +1,6 @@
 // scorewire.v1.ScoringService/ScoreStream: items in, results out, as they are done or in order, on a call that stays open.
 import { status as Status } from '@grpc/grpc-js';
-import { invalidField, ScorewireError } from '../errors.ts';
+import { invalidField, ScorewireError, toScorewireError } from '../errors.ts';
 import type { Duration } from '../gen/google/protobuf/duration.ts';
 import {
   type ScoreRequest,
@@ -12,7 +12,7 @@ import {
   type StreamResult,
 } from '../gen/scorewire/v1/scoring.ts';
 import { durationMs } from './duration.ts';
-import { toRowError, toScorewireError, toStatus } from './status.ts';
+import { toRowError, toStatus } from './status.ts';
 import type { StreamCall, StreamHandler, StreamMethod } from './stream-call.ts';
 import {
   type CellsByModel,

@@ -1,6 +1,7 @@
 // scorewire.v1.ScoringService: messages to calls, answers to messages.
-import { invalidField, ScorewireError } from '../errors.ts';
+import { invalidField, ScorewireError, toScorewireError } from '../errors.ts';
 import type { Row, RowValue } from '../features/row.ts';
+import type { Duration } from '../gen/google/protobuf/duration.ts';
 import {
   Origin,
   type Row as RowMessage,
@@ -11,8 +12,9 @@ import {
   type Value,
 } from '../gen/scorewire/v1/scoring.ts';
 import type { Admission } from '../scoring/admission.ts';
-import type { ScoreAnswer, ScoreCall, ScoreCallback } from '../scoring/scorer.ts';
-import { toScorewireError } from './status.ts';
+import type { ScoringPolicy } from '../scoring/policy.ts';
+import type { ScoreAnswer, ScoreCall, ScoreCallback, ScoreOrigin } from '../scoring/score-call.ts';
+import { durationMs, toDuration } from './duration.ts';
 import { toWireTensor } from './tensor-message.ts';
 import { toTimestamp } from './timestamp.ts';
 import { type CallContext, type UnaryEdge, type UnaryHandler, unary } from './unary.ts';
@@ -48,7 +50,10 @@ export function scoreHandler(
           model: request.model,
           version: request.version,
           entityId: context.entityId,
-          row: rowOf(request),
+          row: request.row === undefined ? undefined : toRow(request.row),
+          policy: scoringPolicy(request.policy),
+          maxStalenessMs: maxStalenessMs(request.maxStaleness),
+          allowStale: request.allowStale,
           outputNames: request.outputNames,
           receivedMs: context.receivedMs,
           deadlineMs: context.deadlineMs,
@@ -86,25 +91,29 @@ function canonicalEntity({ entity }: ScoreRequest): string {
   return entity.$case === 'entityId' ? entity.value : entity.value.toString();
 }
 
-function rowOf({ row, policy }: ScoreRequest): Row {
-  if (row === undefined) {
-    throw new ScorewireError(
-      'unimplemented',
-      'NO_ROW',
-      'row: expected a row; looking features and scores up by entity is not built yet',
-      { violations: [{ field: 'row', description: 'expected row.dense or row.named, found nothing' }] },
-    );
+/** @throws ScorewireError INVALID_ARGUMENT for a number that stands for no policy */
+export function scoringPolicy(policy: ScorePolicy): ScoringPolicy | undefined {
+  switch (policy) {
+    case ScorePolicy.SCORE_POLICY_UNSPECIFIED:
+      return undefined;
+    case ScorePolicy.SCORE_POLICY_PRECOMPUTED_FIRST:
+      return 'precomputed_first';
+    case ScorePolicy.SCORE_POLICY_REAL_TIME_ONLY:
+      return 'real_time_only';
+    case ScorePolicy.SCORE_POLICY_PRECOMPUTED_ONLY:
+      return 'precomputed_only';
+    default:
+      throw invalidField('policy', `expected a ScorePolicy from 0 to 3, found ${policy}`);
   }
-  requireRealTime(policy);
-  return toRow(row);
 }
 
-/** @throws ScorewireError UNIMPLEMENTED for a policy that asks for stored scores */
-export function requireRealTime(policy: ScorePolicy): void {
-  if (policy === ScorePolicy.SCORE_POLICY_UNSPECIFIED || policy === ScorePolicy.SCORE_POLICY_REAL_TIME_ONLY) return;
-  throw new ScorewireError('unimplemented', 'NO_STORE', 'policy: only REAL_TIME_ONLY is built yet', {
-    violations: [{ field: 'policy', description: 'expected UNSPECIFIED or REAL_TIME_ONLY' }],
-  });
+/** @throws ScorewireError INVALID_ARGUMENT for what is no age */
+export function maxStalenessMs(limit: Duration | undefined): number | undefined {
+  if (limit === undefined) return undefined;
+  const ms = durationMs(limit);
+  if (ms >= 0) return ms;
+  const { seconds, nanos } = limit;
+  throw invalidField('max_staleness', `expected a Duration that is not negative, found ${seconds} s and ${nanos} ns`);
 }
 
 function toRow({ form }: RowMessage): Row {
@@ -130,11 +139,12 @@ function toResponse(answer: ScoreAnswer): ScoreResponse {
     label: label < 0 ? undefined : label,
     labelName: label < 0 ? undefined : spec.labels[label],
     segment: segment < 0 ? undefined : spec.segments[segment]?.name,
-    origin: Origin.ORIGIN_REAL_TIME,
+    origin: ORIGINS[answer.origin],
     scoredAt: toTimestamp(answer.scoredAtMs),
-    age: NO_AGE,
+    age: answer.origin === 'real_time' ? NO_AGE : toDuration(Math.max(0, answer.answeredAtMs - answer.scoredAtMs)),
     timing: {
-      featureUs: microseconds(answer.queuedMs - answer.receivedMs),
+      storeUs: microseconds(answer.lookedUpMs - answer.receivedMs),
+      featureUs: microseconds(answer.queuedMs - answer.lookedUpMs),
       queueUs: microseconds(answer.startedMs - answer.queuedMs),
       inferenceUs: Math.round(answer.inferenceUs),
       totalUs: microseconds(answer.endedMs - answer.receivedMs),
@@ -147,6 +157,12 @@ function toResponse(answer: ScoreAnswer): ScoreResponse {
   };
 }
 
+export const ORIGINS: Readonly<Record<ScoreOrigin, Origin>> = {
+  precomputed: Origin.ORIGIN_PRECOMPUTED,
+  real_time: Origin.ORIGIN_REAL_TIME,
+  stale: Origin.ORIGIN_STALE,
+  default: Origin.ORIGIN_DEFAULT,
+};
 const NO_AGE = { seconds: 0n, nanos: 0 };
 const NO_OUTPUTS = new Map();
 
@@ -155,7 +171,9 @@ function microseconds(ms: number): number {
 }
 
 function traceParts({ span }: CallContext, answer: ScoreAnswer): void {
-  span?.event('features', answer.receivedMs, answer.queuedMs);
+  if (answer.lookedUpMs > answer.receivedMs) span?.event('store', answer.receivedMs, answer.lookedUpMs);
+  if (answer.batchRows === 0) return;
+  span?.event('features', answer.lookedUpMs, answer.queuedMs);
   span?.event('queue', answer.queuedMs, answer.startedMs);
   span?.event('inference', answer.startedMs, answer.endedMs, { 'scorewire.batch.rows': answer.batchRows });
 }

@@ -38,12 +38,6 @@ export function codeName(kind: ErrorKind): string {
 /** Told about every INTERNAL answer, with the id that the caller gets. */
 export type FaultLog = (id: string, error: ScorewireError, entityId: string) => void;
 
-/** Any error as one of ours; what is not one is a fault inside, and its words stay inside. */
-export function toScorewireError(error: unknown): ScorewireError {
-  if (error instanceof ScorewireError) return error;
-  return new ScorewireError('internal', 'FAULT', 'a fault inside the server', { cause: error });
-}
-
 /**
  * The gRPC status of an error: code, message, and google.rpc.Status details (ErrorInfo always; BadRequest, RetryInfo
  * where there is something in them). INTERNAL carries a fresh id that `logFault` gets as well, and never a cause.

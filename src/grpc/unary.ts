@@ -1,11 +1,11 @@
 // What every unary method has in common: decoding that can fail, deadline, errors, metrics and spans.
 import type { MethodDefinition } from '@grpc/grpc-js';
-import { ScorewireError } from '../errors.ts';
+import { ScorewireError, toScorewireError } from '../errors.ts';
 import type { Peer } from '../http2/peer.ts';
 import { type CallCells, callCells, type Metrics } from '../telemetry/metrics.ts';
 import type { CallSpan, Tracing } from '../telemetry/tracing.ts';
 import type { RefusedStatus } from './call-head.ts';
-import { codeName, type FaultLog, toScorewireError, toStatus } from './status.ts';
+import { codeName, type FaultLog, toStatus } from './status.ts';
 import type { UnaryCall, UnaryMethod } from './unary-call.ts';
 import { wellFormed } from './well-formed.ts';
 

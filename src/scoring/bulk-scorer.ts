@@ -6,28 +6,24 @@ import type { EncodedBlock } from '../features/block-encoder.ts';
 import type { RowSource } from '../features/row-source.ts';
 import type { TensorData } from '../tensor.ts';
 import { BlockFeed, type FeedEvents } from './block-feed.ts';
+import type { BulkSink } from './bulk-sink.ts';
+import { ChunkOrder } from './chunk-order.ts';
+import { type EntityBatch, EntityRun } from './entity-run.ts';
 import type { ModelRegistry } from './model-registry.ts';
 import { ScoredChunk } from './scored-chunk.ts';
 import { scoreOutputs } from './scorer.ts';
 import type { ServedModel } from './served-model.ts';
-
-/** Whoever takes the scores. */
-export interface BulkSink {
-  /** A chunk is done. False: enough for now, until `resume`. */
-  take(chunk: ScoredChunk): boolean;
-  /** All chunks were taken. */
-  done(): void;
-  /** The server can't go on. */
-  failed(error: ScorewireError): void;
-}
+import type { StoredScores } from './stored-scores.ts';
 
 export class BulkScorer {
   readonly #models: ModelRegistry;
   readonly #scheduler: Scheduler;
+  readonly #stored: StoredScores;
 
-  constructor(models: ModelRegistry, scheduler: Scheduler) {
+  constructor(models: ModelRegistry, scheduler: Scheduler, stored: StoredScores) {
     this.#models = models;
     this.#scheduler = scheduler;
+    this.#stored = stored;
   }
 
   /**
@@ -51,6 +47,11 @@ export class BulkScorer {
     return run;
   }
 
+  /** As `start`, for rows that may be in the store, or that lack features which are found elsewhere. */
+  startEntities(model: ServedModel, batch: EntityBatch, sink: BulkSink): EntityRun {
+    return new EntityRun(model, batch, { scheduler: this.#scheduler, stored: this.#stored }, sink);
+  }
+
   /** For whoever brings rows as blocks that are encoded already, as he has them. */
   feed(model: ServedModel, events: FeedEvents): BlockFeed {
     return new BlockFeed(model, this.#scheduler, events);
@@ -66,7 +67,6 @@ export class BulkRun implements BulkSource {
   readonly #model: ServedModel;
   readonly #rows: RowSource;
   readonly #chunkRows: number;
-  readonly #inOrder: boolean;
   readonly #sink: BulkSink;
   readonly #scheduler: Scheduler;
   readonly #blockRows: number;
@@ -77,10 +77,7 @@ export class BulkRun implements BulkSource {
   #nextRow = 0;
   /** The chunk that the next block is from. */
   #chunk: ScoredChunk | undefined;
-  /** Done, and behind one that isn't, where the order counts. */
-  readonly #held: ScoredChunk[] = [];
-  /** First row of the chunk that is due, where the order counts. */
-  #dueRow = 0;
+  readonly #order: ChunkOrder;
   #rowsTaken = 0;
   #paused = false;
   #ended = false;
@@ -97,7 +94,7 @@ export class BulkRun implements BulkSource {
     this.#model = model;
     this.#rows = rows;
     this.#chunkRows = chunkRows;
-    this.#inOrder = inOrder;
+    this.#order = new ChunkOrder(inOrder, (chunk) => this.#hand(chunk));
     this.#sink = sink;
     this.#scheduler = scheduler;
     this.#blockRows = blockRows(model);
@@ -139,7 +136,7 @@ export class BulkRun implements BulkSource {
     this.#nextRow = to;
     if (to === end) this.#chunk = undefined;
     for (const { row, error } of block.errors) chunk.errors.push({ row, error });
-    if (block.errors.length > 0) this.#settle(chunk, block.errors.length);
+    if (block.errors.length > 0) this.#order.settle(chunk, block.errors.length);
     if (block.rows.length > 0) return this.#blockOf(block, chunk);
     // Not at once: a million rows that are all wrong must not keep everybody waiting.
     this.#scheduler.addBulk(this);
@@ -166,7 +163,7 @@ export class BulkRun implements BulkSource {
     const settle = (count: number): void => {
       left -= count;
       if (left === 0) this.#spare.push(inputs);
-      this.#settle(chunk, count);
+      this.#order.settle(chunk, count);
     };
     return {
       rows: rows.length,
@@ -186,26 +183,8 @@ export class BulkRun implements BulkSource {
     };
   }
 
-  /** So many more rows of the chunk have a score or an error. */
-  #settle(chunk: ScoredChunk, rows: number): void {
-    chunk.left -= rows;
-    if (chunk.left > 0) return;
-    chunk.errors.sort((a, b) => a.row - b.row);
-    if (!this.#inOrder) {
-      this.#hand(chunk);
-      return;
-    }
-    this.#held.push(chunk);
-    for (;;) {
-      const due = this.#held.findIndex(({ firstRow }) => firstRow === this.#dueRow);
-      if (due < 0 || this.#ended) return;
-      const [next] = this.#held.splice(due, 1) as [ScoredChunk];
-      this.#dueRow += next.rows;
-      this.#hand(next);
-    }
-  }
-
   #hand(chunk: ScoredChunk): void {
+    if (this.#ended) return;
     this.#rowsTaken += chunk.rows;
     if (!this.#sink.take(chunk)) this.#paused = true;
     if (this.#rowsTaken === this.#rows.count) this.#finish();

@@ -5,6 +5,15 @@ import type { Tensor } from '../tensor.ts';
 import type { RunReply } from '../workers/messages.ts';
 import { segmentIndex } from './classify.ts';
 import { readScore, unreadable } from './read-score.ts';
+import type { ScoreOrigin } from './score-call.ts';
+
+/** Where a row's score came from, as a number; 0 where it has none. */
+export const ORIGIN_CODES: Readonly<Record<ScoreOrigin, number>> = {
+  precomputed: 1,
+  real_time: 2,
+  stale: 3,
+  default: 4,
+};
 
 /** Scores of rows [firstRow, firstRow + rows). */
 export class ScoredChunk {
@@ -15,6 +24,8 @@ export class ScoredChunk {
   readonly labels: Int32Array;
   /** Index in the model's segments, -1 where there is none. */
   readonly segments: Int32Array;
+  /** ORIGIN_CODES; 0 where the row has an error. */
+  readonly origins: Uint8Array;
   /** `row` counts from the first of all. */
   readonly errors: { row: number; error: ScorewireError }[] = [];
   /** Rows without a score or an error so far. */
@@ -25,11 +36,20 @@ export class ScoredChunk {
     this.scores = new Float32Array(rows).fill(Number.NaN);
     this.labels = new Int32Array(rows).fill(-1);
     this.segments = new Int32Array(rows).fill(-1);
+    this.origins = new Uint8Array(rows);
     this.left = rows;
   }
 
   get rows(): number {
     return this.scores.length;
+  }
+
+  /** A row's score; `place` counts from the first of the chunk. Doesn't change `left`. */
+  set(spec: ModelSpec, place: number, score: number, label: number, origin: ScoreOrigin): void {
+    this.scores[place] = score;
+    this.labels[place] = label;
+    this.segments[place] = segmentIndex(score, spec.segments);
+    this.origins[place] = ORIGIN_CODES[origin];
   }
 
   /** What a run gave for `count` rows, `rows[from]` and those after it. Doesn't change `left`. */
@@ -39,9 +59,7 @@ export class ScoredChunk {
       const place = row - this.firstRow;
       try {
         const { score, label } = readScore(spec, reply.outputs[0] as Tensor, count, index);
-        this.scores[place] = score;
-        this.labels[place] = label;
-        this.segments[place] = segmentIndex(score, spec.segments);
+        this.set(spec, place, score, label, 'real_time');
       } catch (cause) {
         this.errors.push({ row, error: unreadable(spec, cause) });
       }

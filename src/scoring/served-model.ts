@@ -1,13 +1,29 @@
 import type { CostCurve } from '../batching/cost-curve.ts';
 import type { BlockEncoder } from '../features/block-encoder.ts';
+import type { FeaturePipeline } from '../features/feature-pipeline.ts';
 import type { RowEncoder } from '../features/row-encoder.ts';
 import type { ModelSpec } from '../models/model.ts';
+import type { ScoreScope } from '../scores/score-store.ts';
+
+/** What holds for a version's stored scores, where a call doesn't say otherwise. */
+export type StoredScoreLimits = {
+  /** An older score is no answer. */
+  freshForMs: number;
+  /** How long scores of jobs and of callers are kept, and those written back. */
+  keptForMs: number;
+  writtenBackForMs: number;
+  writeBack: boolean;
+  /** Whether an older score is an answer where the model can't give one in time. */
+  allowStale: boolean;
+};
 
 /** One version of a model that is loaded and warm in the workers. */
 export type ServedModel = {
   spec: ModelSpec;
   /** The session's number in every worker, and the key of its queue. */
   session: number;
+  /** What a request lacks, found. */
+  features: FeaturePipeline;
   encode: RowEncoder;
   encodeBlock: BlockEncoder;
   /** Why rows are run one by one; '' where they may share a batch. */
@@ -19,5 +35,8 @@ export type ServedModel = {
   cost: CostCurve;
   /** What a run fetches for a score; one shared array, see QueuedRow.outputNames. */
   scoreOutputs: readonly string[];
+  /** Whose stored scores are its own. */
+  scope: ScoreScope;
+  storedScores: StoredScoreLimits;
   loadedAtMs: number;
 };

@@ -87,6 +87,16 @@ export function createMetrics(registry: Registry) {
       '{session}',
       'Models loaded into workers; does not grow with calls.',
     ),
+    /** model, version, result: hit, miss, unavailable */
+    lookUps: counter('scorewire.store.lookups', '{lookup}', 'Look-ups of stored scores; unavailable: no answer in time.'),
+    /** model, version, origin: precomputed, real_time, stale, default */
+    answers: counter('scorewire.answers', '{score}', 'Scores that were answered, by where they came from.'),
+    /** model */
+    writeBackFailures: counter(
+      'scorewire.store.write_back.failures',
+      '{score}',
+      'Scores that were computed and could not be stored.',
+    ),
     /** job, state: succeeded, failed, cancelled */
     jobRuns: counter('scorewire.job.runs', '{run}', 'Runs of jobs that ended.'),
     /** job, result: scored, rejected */
@@ -152,7 +162,16 @@ export type ModelCells = {
   readonly batchRows: HistogramCell;
   readonly score: HistogramCell;
   readonly sessionsCreated: CounterCell;
+  readonly lookUps: LookUpCells;
+  readonly answers: Readonly<Record<AnswerOrigin, CounterCell>>;
 };
+
+/** How look-ups of stored scores ended. */
+export type LookUpCells = { readonly hit: CounterCell; readonly miss: CounterCell; readonly unavailable: CounterCell };
+
+const ANSWER_ORIGINS = ['precomputed', 'real_time', 'stale', 'default'] as const;
+
+type AnswerOrigin = (typeof ANSWER_ORIGINS)[number];
 
 export function modelCells(metrics: Metrics, model: string, version: string, score: ScoreKind): ModelCells {
   const of = { model, version };
@@ -163,6 +182,14 @@ export function modelCells(metrics: Metrics, model: string, version: string, sco
     batchRows: metrics.batchRows.cell(of),
     score: (score === 'probability' ? metrics.probabilities : metrics.values).cell(of),
     sessionsCreated: metrics.sessionsCreated.cell(of),
+    lookUps: {
+      hit: metrics.lookUps.cell({ ...of, result: 'hit' }),
+      miss: metrics.lookUps.cell({ ...of, result: 'miss' }),
+      unavailable: metrics.lookUps.cell({ ...of, result: 'unavailable' }),
+    },
+    answers: Object.fromEntries(
+      ANSWER_ORIGINS.map((origin) => [origin, metrics.answers.cell({ ...of, origin })]),
+    ) as Record<AnswerOrigin, CounterCell>,
   };
 }
 

@@ -70,6 +70,29 @@ export function taskToJSON(object: Task): string {
   }
 }
 
+export interface PromoteModelRequest {
+  model: string;
+  /** Absent: the highest, and later versions are live when they come. */
+  version?:
+    | bigint
+    | undefined;
+  /** From 0 to 1; 0: whatever is stored. */
+  minCoverage: number;
+}
+
+export interface PromoteModelResponse {
+  model?:
+    | ModelInfo
+    | undefined;
+  /** That was live before. */
+  previousVersion: bigint;
+  /** Entities that the version before has scores of, of which so many have one of this version too. Of a large store a sample. */
+  entities: bigint;
+  covered: bigint;
+  /** Whether a server that starts later finds the choice: it is kept in the model's folder, where that can be written. */
+  kept: boolean;
+}
+
 export interface ListModelsRequest {
 }
 
@@ -186,6 +209,236 @@ export interface CostPoint {
   rows: number;
   runUs: number;
 }
+
+function createBasePromoteModelRequest(): PromoteModelRequest {
+  return { model: "", version: undefined, minCoverage: 0 };
+}
+
+export const PromoteModelRequest: MessageFns<PromoteModelRequest> = {
+  encode(message: PromoteModelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.version !== undefined) {
+      if (BigInt.asIntN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type int64 too large");
+      }
+      writer.uint32(16).int64(message.version);
+    }
+    if (message.minCoverage !== 0) {
+      writer.uint32(25).double(message.minCoverage);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteModelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteModelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.minCoverage = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PromoteModelRequest {
+    return {
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      version: isSet(object.version) ? BigInt(object.version) : undefined,
+      minCoverage: isSet(object.minCoverage)
+        ? globalThis.Number(object.minCoverage)
+        : isSet(object.min_coverage)
+        ? globalThis.Number(object.min_coverage)
+        : 0,
+    };
+  },
+
+  toJSON(message: PromoteModelRequest): unknown {
+    const obj: any = {};
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.version !== undefined) {
+      obj.version = message.version.toString();
+    }
+    if (message.minCoverage !== 0) {
+      obj.minCoverage = floatToJson(message.minCoverage);
+    }
+    return obj;
+  },
+};
+
+function createBasePromoteModelResponse(): PromoteModelResponse {
+  return { model: undefined, previousVersion: 0n, entities: 0n, covered: 0n, kept: false };
+}
+
+export const PromoteModelResponse: MessageFns<PromoteModelResponse> = {
+  encode(message: PromoteModelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== undefined) {
+      ModelInfo.encode(message.model, writer.uint32(10).fork()).join();
+    }
+    if (message.previousVersion !== 0n) {
+      if (BigInt.asIntN(64, message.previousVersion) !== message.previousVersion) {
+        throw new globalThis.Error("value provided for field message.previousVersion of type int64 too large");
+      }
+      writer.uint32(16).int64(message.previousVersion);
+    }
+    if (message.entities !== 0n) {
+      if (BigInt.asUintN(64, message.entities) !== message.entities) {
+        throw new globalThis.Error("value provided for field message.entities of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.entities);
+    }
+    if (message.covered !== 0n) {
+      if (BigInt.asUintN(64, message.covered) !== message.covered) {
+        throw new globalThis.Error("value provided for field message.covered of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.covered);
+    }
+    if (message.kept !== false) {
+      writer.uint32(40).bool(message.kept);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteModelResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteModelResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = ModelInfo.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.previousVersion = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.entities = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.covered = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.kept = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PromoteModelResponse {
+    return {
+      model: isSet(object.model) ? ModelInfo.fromJSON(object.model) : undefined,
+      previousVersion: isSet(object.previousVersion)
+        ? BigInt(object.previousVersion)
+        : isSet(object.previous_version)
+        ? BigInt(object.previous_version)
+        : 0n,
+      entities: isSet(object.entities) ? BigInt(object.entities) : 0n,
+      covered: isSet(object.covered) ? BigInt(object.covered) : 0n,
+      kept: isSet(object.kept) ? globalThis.Boolean(object.kept) : false,
+    };
+  },
+
+  toJSON(message: PromoteModelResponse): unknown {
+    const obj: any = {};
+    if (message.model !== undefined) {
+      obj.model = ModelInfo.toJSON(message.model);
+    }
+    if (message.previousVersion !== 0n) {
+      obj.previousVersion = message.previousVersion.toString();
+    }
+    if (message.entities !== 0n) {
+      obj.entities = message.entities.toString();
+    }
+    if (message.covered !== 0n) {
+      obj.covered = message.covered.toString();
+    }
+    if (message.kept !== false) {
+      obj.kept = message.kept;
+    }
+    return obj;
+  },
+};
 
 function createBaseListModelsRequest(): ListModelsRequest {
   return {};
@@ -1789,6 +2042,21 @@ export const ModelServiceService = {
     responseSerialize: (value: UnloadModelResponse): Buffer => Buffer.from(UnloadModelResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UnloadModelResponse => UnloadModelResponse.decode(value),
   },
+  /**
+   * Makes a version the live one, at once: forward to one that was filled with scores before, or back. For callers on the
+   * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (LOW_COVERAGE) where the version has scores of
+   * less than min_coverage of the entities that the live one has scores of.
+   */
+  promoteModel: {
+    path: "/scorewire.v1.ModelService/PromoteModel" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PromoteModelRequest): Buffer => Buffer.from(PromoteModelRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PromoteModelRequest => PromoteModelRequest.decode(value),
+    responseSerialize: (value: PromoteModelResponse): Buffer =>
+      Buffer.from(PromoteModelResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PromoteModelResponse => PromoteModelResponse.decode(value),
+  },
 } as const;
 
 export interface ModelServiceServer extends UntypedServiceImplementation {
@@ -1798,6 +2066,12 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
   getModel: handleUnaryCall<GetModelRequest, GetModelResponse>;
   loadModel: handleUnaryCall<LoadModelRequest, LoadModelResponse>;
   unloadModel: handleUnaryCall<UnloadModelRequest, UnloadModelResponse>;
+  /**
+   * Makes a version the live one, at once: forward to one that was filled with scores before, or back. For callers on the
+   * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (LOW_COVERAGE) where the version has scores of
+   * less than min_coverage of the entities that the live one has scores of.
+   */
+  promoteModel: handleUnaryCall<PromoteModelRequest, PromoteModelResponse>;
 }
 
 export interface ModelServiceClient extends Client {
@@ -1862,6 +2136,26 @@ export interface ModelServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UnloadModelResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes a version the live one, at once: forward to one that was filled with scores before, or back. For callers on the
+   * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (LOW_COVERAGE) where the version has scores of
+   * less than min_coverage of the entities that the live one has scores of.
+   */
+  promoteModel(
+    request: PromoteModelRequest,
+    callback: (error: ServiceError | null, response: PromoteModelResponse) => void,
+  ): ClientUnaryCall;
+  promoteModel(
+    request: PromoteModelRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PromoteModelResponse) => void,
+  ): ClientUnaryCall;
+  promoteModel(
+    request: PromoteModelRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PromoteModelResponse) => void,
   ): ClientUnaryCall;
 }
 

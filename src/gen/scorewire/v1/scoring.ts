@@ -152,11 +152,14 @@ export interface ScoreRequest {
   /** Absent: features are looked up by entity. */
   row?: Row | undefined;
   policy: ScorePolicy;
-  /** Absent: the model's own limit. */
+  /** Age up to which a stored score is an answer. Absent: the model's own limit. */
   maxStaleness?:
     | Duration
     | undefined;
-  /** Absent: the model's setting. */
+  /**
+   * Whether an older stored score is an answer (ORIGIN_STALE) where the model can't give one in time. Absent: the model's setting,
+   * and beside max_staleness no.
+   */
   allowStale?:
     | boolean
     | undefined;
@@ -221,7 +224,7 @@ export interface ScoreResponse_OutputsEntry {
 
 /** Where the time of a call went, in microseconds. */
 export interface Timing {
-  /** Validation, defaults, casts and order of the features. */
+  /** Look-up, validation, defaults, casts and order of the features. */
   featureUs: number;
   /** From the queue's entrance to the hand-over to a worker. */
   queueUs: number;
@@ -231,6 +234,8 @@ export interface Timing {
   totalUs: number;
   /** Rows in the batch that this row rode in. */
   batchRows: number;
+  /** Looking for a stored score. */
+  storeUs: number;
 }
 
 export interface ScoreBatchRequest {
@@ -306,6 +311,7 @@ export interface ScoreChunk {
   labels: number[];
   /** 1 + index in ModelInfo.segments, 0 where there is none. */
   segments: number[];
+  /** UNSPECIFIED where the row has an error. */
   origins: Origin[];
   errors: RowError[];
 }
@@ -318,7 +324,14 @@ export interface ScoreBatchSummary {
   rows: bigint;
   scored: bigint;
   failed: bigint;
-  scoredAt?: Timestamp | undefined;
+  scoredAt?:
+    | Timestamp
+    | undefined;
+  /** Of those that were scored: from the store, by the model, from the store though not fresh, the model's default. */
+  precomputed: bigint;
+  realTime: bigint;
+  stale: bigint;
+  defaulted: bigint;
 }
 
 /** Why one row has no score. */
@@ -1343,7 +1356,7 @@ export const ScoreResponse_OutputsEntry: MessageFns<ScoreResponse_OutputsEntry> 
 };
 
 function createBaseTiming(): Timing {
-  return { featureUs: 0, queueUs: 0, inferenceUs: 0, totalUs: 0, batchRows: 0 };
+  return { featureUs: 0, queueUs: 0, inferenceUs: 0, totalUs: 0, batchRows: 0, storeUs: 0 };
 }
 
 export const Timing: MessageFns<Timing> = {
@@ -1362,6 +1375,9 @@ export const Timing: MessageFns<Timing> = {
     }
     if (message.batchRows !== 0) {
       writer.uint32(40).uint32(message.batchRows);
+    }
+    if (message.storeUs !== 0) {
+      writer.uint32(48).uint32(message.storeUs);
     }
     return writer;
   },
@@ -1419,6 +1435,14 @@ export const Timing: MessageFns<Timing> = {
             message.batchRows = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.storeUs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1458,6 +1482,11 @@ export const Timing: MessageFns<Timing> = {
         : isSet(object.batch_rows)
         ? globalThis.Number(object.batch_rows)
         : 0,
+      storeUs: isSet(object.storeUs)
+        ? globalThis.Number(object.storeUs)
+        : isSet(object.store_us)
+        ? globalThis.Number(object.store_us)
+        : 0,
     };
   },
 
@@ -1477,6 +1506,9 @@ export const Timing: MessageFns<Timing> = {
     }
     if (message.batchRows !== 0) {
       obj.batchRows = Math.round(message.batchRows);
+    }
+    if (message.storeUs !== 0) {
+      obj.storeUs = Math.round(message.storeUs);
     }
     return obj;
   },
@@ -2554,7 +2586,18 @@ export const ScoreChunk: MessageFns<ScoreChunk> = {
 };
 
 function createBaseScoreBatchSummary(): ScoreBatchSummary {
-  return { model: "", version: 0n, rows: 0n, scored: 0n, failed: 0n, scoredAt: undefined };
+  return {
+    model: "",
+    version: 0n,
+    rows: 0n,
+    scored: 0n,
+    failed: 0n,
+    scoredAt: undefined,
+    precomputed: 0n,
+    realTime: 0n,
+    stale: 0n,
+    defaulted: 0n,
+  };
 }
 
 export const ScoreBatchSummary: MessageFns<ScoreBatchSummary> = {
@@ -2588,6 +2631,30 @@ export const ScoreBatchSummary: MessageFns<ScoreBatchSummary> = {
     }
     if (message.scoredAt !== undefined) {
       Timestamp.encode(message.scoredAt, writer.uint32(50).fork()).join();
+    }
+    if (message.precomputed !== 0n) {
+      if (BigInt.asUintN(64, message.precomputed) !== message.precomputed) {
+        throw new globalThis.Error("value provided for field message.precomputed of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.precomputed);
+    }
+    if (message.realTime !== 0n) {
+      if (BigInt.asUintN(64, message.realTime) !== message.realTime) {
+        throw new globalThis.Error("value provided for field message.realTime of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.realTime);
+    }
+    if (message.stale !== 0n) {
+      if (BigInt.asUintN(64, message.stale) !== message.stale) {
+        throw new globalThis.Error("value provided for field message.stale of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.stale);
+    }
+    if (message.defaulted !== 0n) {
+      if (BigInt.asUintN(64, message.defaulted) !== message.defaulted) {
+        throw new globalThis.Error("value provided for field message.defaulted of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.defaulted);
     }
     return writer;
   },
@@ -2653,6 +2720,38 @@ export const ScoreBatchSummary: MessageFns<ScoreBatchSummary> = {
             message.scoredAt = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.precomputed = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.realTime = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.stale = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.defaulted = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2677,6 +2776,14 @@ export const ScoreBatchSummary: MessageFns<ScoreBatchSummary> = {
         : isSet(object.scored_at)
         ? fromJsonTimestamp(object.scored_at)
         : undefined,
+      precomputed: isSet(object.precomputed) ? BigInt(object.precomputed) : 0n,
+      realTime: isSet(object.realTime)
+        ? BigInt(object.realTime)
+        : isSet(object.real_time)
+        ? BigInt(object.real_time)
+        : 0n,
+      stale: isSet(object.stale) ? BigInt(object.stale) : 0n,
+      defaulted: isSet(object.defaulted) ? BigInt(object.defaulted) : 0n,
     };
   },
 
@@ -2699,6 +2806,18 @@ export const ScoreBatchSummary: MessageFns<ScoreBatchSummary> = {
     }
     if (message.scoredAt !== undefined) {
       obj.scoredAt = fromTimestamp(message.scoredAt).toISOString();
+    }
+    if (message.precomputed !== 0n) {
+      obj.precomputed = message.precomputed.toString();
+    }
+    if (message.realTime !== 0n) {
+      obj.realTime = message.realTime.toString();
+    }
+    if (message.stale !== 0n) {
+      obj.stale = message.stale.toString();
+    }
+    if (message.defaulted !== 0n) {
+      obj.defaulted = message.defaulted.toString();
     }
     return obj;
   },
@@ -3181,9 +3300,11 @@ export const StreamResult: MessageFns<StreamResult> = {
 export type ScoringServiceService = typeof ScoringServiceService;
 export const ScoringServiceService = {
   /**
-   * Scores one row. Errors: NOT_FOUND (model, version), INVALID_ARGUMENT (the row; google.rpc.BadRequest names the
+   * Scores one row, or an entity: from the store where its score is fresh, else by its features. Errors: NOT_FOUND (model, version; a
+   * score, where only stored ones are asked for), INVALID_ARGUMENT (the row; google.rpc.BadRequest names the
    * field), RESOURCE_EXHAUSTED (overload; google.rpc.RetryInfo), UNAVAILABLE (not ready, draining, a worker that went
-   * away), FAILED_PRECONDITION (the model's score can't be told), DEADLINE_EXCEEDED, INTERNAL (with an id that the
+   * away), FAILED_PRECONDITION (the model's score can't be told; an entity alone where the model has no
+   * feature store), DEADLINE_EXCEEDED, INTERNAL (with an id that the
    * server's log has too).
    */
   score: {
@@ -3225,9 +3346,11 @@ export const ScoringServiceService = {
 
 export interface ScoringServiceServer extends UntypedServiceImplementation {
   /**
-   * Scores one row. Errors: NOT_FOUND (model, version), INVALID_ARGUMENT (the row; google.rpc.BadRequest names the
+   * Scores one row, or an entity: from the store where its score is fresh, else by its features. Errors: NOT_FOUND (model, version; a
+   * score, where only stored ones are asked for), INVALID_ARGUMENT (the row; google.rpc.BadRequest names the
    * field), RESOURCE_EXHAUSTED (overload; google.rpc.RetryInfo), UNAVAILABLE (not ready, draining, a worker that went
-   * away), FAILED_PRECONDITION (the model's score can't be told), DEADLINE_EXCEEDED, INTERNAL (with an id that the
+   * away), FAILED_PRECONDITION (the model's score can't be told; an entity alone where the model has no
+   * feature store), DEADLINE_EXCEEDED, INTERNAL (with an id that the
    * server's log has too).
    */
   score: handleUnaryCall<ScoreRequest, ScoreResponse>;
@@ -3245,9 +3368,11 @@ export interface ScoringServiceServer extends UntypedServiceImplementation {
 
 export interface ScoringServiceClient extends Client {
   /**
-   * Scores one row. Errors: NOT_FOUND (model, version), INVALID_ARGUMENT (the row; google.rpc.BadRequest names the
+   * Scores one row, or an entity: from the store where its score is fresh, else by its features. Errors: NOT_FOUND (model, version; a
+   * score, where only stored ones are asked for), INVALID_ARGUMENT (the row; google.rpc.BadRequest names the
    * field), RESOURCE_EXHAUSTED (overload; google.rpc.RetryInfo), UNAVAILABLE (not ready, draining, a worker that went
-   * away), FAILED_PRECONDITION (the model's score can't be told), DEADLINE_EXCEEDED, INTERNAL (with an id that the
+   * away), FAILED_PRECONDITION (the model's score can't be told; an entity alone where the model has no
+   * feature store), DEADLINE_EXCEEDED, INTERNAL (with an id that the
    * server's log has too).
    */
   score(
