@@ -119,14 +119,16 @@ export class ColumnRows implements RowSource {
         return { field: `${field}[${shownName(name)}]`, description: `${model} has no such feature` };
       }
     }
+    // What comes from elsewhere too is looked for there, row by row.
     const missing = features.find(
-      ({ name, default: value }) => value === undefined && !this.#columns.has(name) && !this.#shared.has(name),
+      ({ name, default: value, source }) =>
+        value === undefined && source === undefined && !this.#columns.has(name) && !this.#shared.has(name),
     );
     if (missing === undefined) return undefined;
     return { field: 'columns', description: `expected a column ${JSON.stringify(missing.name)}, found none` };
   }
 
-  row(index: number, features: readonly Feature[]): Row {
+  row(index: number, features: readonly Feature[]): Extract<Row, { form: 'named' }> {
     const values = new Map<string, RowValue | undefined>(this.#shared);
     for (const [name, column] of this.#columns) {
       const { values: list, nulls, start } = partOf(column, index, index + 1);
@@ -155,7 +157,7 @@ function partOf(column: Column | ColumnReader, from: number, to: number): Column
 }
 
 /** As a row given by name has it. */
-function valueAt(column: ColumnValues, index: number): RowValue {
+export function valueAt(column: ColumnValues, index: number): RowValue {
   const value = column[index] as RowValue;
   if (column instanceof Int32Array) return BigInt(value);
   return column instanceof Uint8Array ? value !== 0 : value;

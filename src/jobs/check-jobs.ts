@@ -1,8 +1,8 @@
 // What keeps a job from ever running is said before a server listens.
 import type { JobDefinition } from '../config/job-definition.ts';
+import { checkFormats } from '../duckdb/file-format.ts';
 import { SetupError } from '../errors.ts';
 import type { ModelSpec } from '../models/model.ts';
-import { checkFormats } from './file-format.ts';
 
 /** @throws SetupError for a model that isn't there, and a format that nobody can tell; `file` is where the jobs are from */
 export function checkJobs(jobs: ReadonlyMap<string, JobDefinition>, specs: readonly ModelSpec[], file: string): void {

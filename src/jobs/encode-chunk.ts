@@ -1,5 +1,7 @@
 // A chunk of the input to blocks that workers take, and what is wrong with the rows that are in none.
 import type { DuckDBDataChunk, DuckDBValue } from '@duckdb/node-api';
+import { badValues, type ColumnPlan, type PlannedFeature } from '../duckdb/input-columns.ts';
+import { readColumn, readNulls } from '../duckdb/vectors.ts';
 import type { ScorewireError } from '../errors.ts';
 import { type BlockEncoder, blockEncoder } from '../features/block-encoder.ts';
 import type { RowValue } from '../features/row.ts';
@@ -8,10 +10,8 @@ import { type Column, ColumnRows } from '../features/row-source.ts';
 import type { FeatureLayout } from '../models/model.ts';
 import type { RowPiece } from '../scoring/block-feed.ts';
 import { free, type TensorData } from '../tensor.ts';
-import { badValues, type ColumnPlan, type PlannedFeature } from './input-columns.ts';
 import type { InputChunk } from './job-input.ts';
 import type { RejectedRow } from './job-sink.ts';
-import { readColumn, readNulls } from './vectors.ts';
 
 export type EncodedChunk = { piece: RowPiece; rejected: RejectedRow[] };
 

@@ -1,16 +1,17 @@
 // A job's thread: it reads, encodes and writes; what it has encoded goes to the I/O thread, whose workers score it.
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
+import { ChunkCollector } from '../duckdb/collect-chunks.ts';
+import type { Database } from '../duckdb/database.ts';
+import { checkFormats } from '../duckdb/file-format.ts';
+import { featureLayout } from '../duckdb/input-columns.ts';
+import { saidBy } from '../duckdb/read-rows.ts';
 import { SetupError } from '../errors.ts';
 import type { TensorData } from '../tensor.ts';
-import { ChunkCollector } from './collect-chunks.ts';
-import type { Database } from './duckdb.ts';
 import { ChunkEncoder, rowAt } from './encode-chunk.ts';
-import { checkFormats } from './file-format.ts';
 import { FileSink } from './file-sink.ts';
-import { featureLayout } from './input-columns.ts';
 import { checkTargets, checkUnchanged, type FoundFile, findFiles } from './input-files.ts';
-import { type InputChunk, saidBy } from './job-input.ts';
+import type { InputChunk } from './job-input.ts';
 import type { JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
 import { beginOrResume, holdsScores, makeFolder, openState, removeState } from './job-state.ts';
 import type { FromJob, JobPhase, JobTask, ToJob } from './messages.ts';

@@ -12,10 +12,10 @@ import {
   VARCHAR,
 } from '@duckdb/node-api';
 import type { FileFormat, JobDefinition } from '../config/job-definition.ts';
-import { type Database, sqlList, sqlText } from './duckdb.ts';
-import { copyOptions, formatOf } from './file-format.ts';
+import { type Database, sqlList, sqlText } from '../duckdb/database.ts';
+import { copyOptions, formatOf } from '../duckdb/file-format.ts';
+import { makeChunk } from '../duckdb/vectors.ts';
 import type { JobCounts, JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
-import { makeChunk } from './vectors.ts';
 
 export type FileSinkParts = {
   database: Database;

@@ -2,8 +2,9 @@
 import { existsSync, statSync } from 'node:fs';
 import type { JobDefinition } from '../config/job-definition.ts';
 import { truePath } from '../config/true-path.ts';
+import { type Database, sqlText } from '../duckdb/database.ts';
+import { literalPath } from '../duckdb/read-rows.ts';
 import { SetupError } from '../errors.ts';
-import { type Database, sqlText } from './duckdb.ts';
 
 /** A file as it was found: one that changes meanwhile is another input. */
 export type FoundFile = { path: string; bytes: number; modifiedMs: number };
@@ -42,11 +43,6 @@ function textsOf(query: string): string[] {
   return [...query.matchAll(/'((?:[^']|'')+)'|"((?:[^"]|"")+)"/g)].map(([, text, name]) =>
     text === undefined ? (name as string).replaceAll('""', '"') : text.replaceAll("''", "'"),
   );
-}
-
-/** The pattern that only this path matches. */
-export function literalPath(path: string): string {
-  return path.replace(/[[*?]/g, (character) => `[${character}]`);
 }
 
 /** @throws SetupError where a file is not what it was */

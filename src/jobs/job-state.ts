@@ -2,8 +2,8 @@
 // far, what was rejected. It is the checkpoint, and as only one process can have it open, the lock.
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { Database, sqlText, Unopened } from '../duckdb/database.ts';
 import { SetupError } from '../errors.ts';
-import { Database, sqlText, Unopened } from './duckdb.ts';
 
 /** The layout of the tables; a file of another one is not gone on with. */
 const LAYOUT = 1;

@@ -1,11 +1,13 @@
 // Where a job's rows come from: Parquet files are read where they are; all else is read once into the job's state, since only
 // what has numbered rows can be gone on with after an interruption.
 import type { JobDefinition } from '../config/job-definition.ts';
+import type { Database } from '../duckdb/database.ts';
+import { formatOf } from '../duckdb/file-format.ts';
+import type { InputModel } from '../duckdb/input-columns.ts';
+import { saidBy } from '../duckdb/read-rows.ts';
 import { SetupError } from '../errors.ts';
-import type { Database } from './duckdb.ts';
-import { formatOf } from './file-format.ts';
 import type { FoundFile } from './input-files.ts';
-import { type InputModel, type JobInput, saidBy } from './job-input.ts';
+import type { JobInput } from './job-input.ts';
 import { openParquet } from './parquet-input.ts';
 import { openQuery, openText } from './spooled-input.ts';
 

@@ -1,8 +1,8 @@
 // Parquet files, read where they are, one after the other: each with its own plan, since their columns may differ.
-import { type Database, sqlList, sqlText } from './duckdb.ts';
-import { type ColumnPlan, planColumns, selectList } from './input-columns.ts';
-import { literalPath } from './input-files.ts';
-import { describe, type InputModel, type JobInput, labelOf, streamRows } from './job-input.ts';
+import { type Database, sqlList, sqlText } from '../duckdb/database.ts';
+import { type ColumnPlan, type InputModel, planColumns, selectList } from '../duckdb/input-columns.ts';
+import { describe, literalPath, streamRows } from '../duckdb/read-rows.ts';
+import { type JobInput, labelOf } from './job-input.ts';
 
 type Part = { path: string; rows: number; plan: ColumnPlan };
 
@@ -16,7 +16,7 @@ export async function openParquet(
   const parts: Part[] = [];
   for (const path of paths) {
     const columns = await describe(database, readParquet(path));
-    const plan = planColumns(model.name, model.layout, columns, entity, false, labelOf(paths, path));
+    const plan = planColumns(model, columns, entity, false, labelOf(paths, path));
     parts.push({ path, rows: await rowsOf(database, path), plan });
   }
   return {

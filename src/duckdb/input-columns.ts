@@ -3,7 +3,15 @@
 import { distance } from 'fastest-levenshtein';
 import { SetupError } from '../errors.ts';
 import type { Feature, FeatureLayout, RowLayout } from '../models/model.ts';
-import { sqlName } from './duckdb.ts';
+import { sqlName } from './database.ts';
+
+/** Whose features the columns are to be. */
+export type InputModel = {
+  name: string;
+  layout: FeatureLayout;
+  /** Whether a feature without a column is found elsewhere; undefined: none is. */
+  elsewhere?: (feature: Feature) => boolean;
+};
 
 /** A column of the input, its type in DuckDB's words; `sql` gives its values where its name doesn't. */
 export type InputColumn = { name: string; type: string; sql?: string };
@@ -80,18 +88,18 @@ export function featureLayout(model: string, layout: RowLayout): FeatureLayout {
  * @throws SetupError with everything that is wrong with the columns, one a line
  */
 export function planColumns(
-  model: string,
-  layout: FeatureLayout,
+  model: InputModel,
   columns: readonly InputColumn[],
   entityName: string | undefined,
   parse: boolean,
   source: string,
 ): ColumnPlan {
+  const { layout } = model;
   const entity = entityColumn(columns, layout.features, entityName, source);
   const problems: string[] = [];
   const found = layout.named
-    ? columnsByName(layout.features, columns, problems)
-    : columnsByPlace(model, layout.features, columns, entity, problems);
+    ? columnsByName(model, columns, problems)
+    : columnsByPlace(model.name, layout.features, columns, entity, problems);
   const features: PlannedFeature[] = [];
   for (const [feature, column] of found) {
     const sql = parse ? parsed(feature, column) : cast(feature, column);
@@ -139,14 +147,14 @@ export function entityColumn(
 }
 
 function columnsByName(
-  features: readonly Feature[],
+  { layout, elsewhere = () => false }: InputModel,
   columns: readonly InputColumn[],
   problems: string[],
 ): [Feature, InputColumn][] {
-  return features.flatMap((feature): [Feature, InputColumn][] => {
+  return layout.features.flatMap((feature): [Feature, InputColumn][] => {
     const column = columnOf(columns, feature.name);
     if (column !== undefined) return [[feature, column]];
-    if (feature.default === undefined) {
+    if (feature.default === undefined && !elsewhere(feature)) {
       problems.push(`expected a column ${feature.name}, found none${nearest(feature.name, columns)}`);
     }
     return [];

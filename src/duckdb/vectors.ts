@@ -1,10 +1,15 @@
 // DuckDB's vectors as the columns that encoders take, and back: whole arrays at once, by the C interface of its binding.
 import { DuckDBDataChunk, type DuckDBType, DuckDBTypeId } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
-import type { Column } from '../features/row-source.ts';
+
+/** A value a row; where `nulls` has a 1 there is none. */
+export type VectorColumn = {
+  values: Float32Array | Float64Array | BigInt64Array | Uint8Array | readonly string[];
+  nulls?: Uint8Array;
+};
 
 /** @throws Error for a type that no input is cast to */
-export function readColumn(chunk: DuckDBDataChunk, index: number): Column {
+export function readColumn(chunk: DuckDBDataChunk, index: number): VectorColumn {
   const { rowCount } = chunk;
   const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);
   const nulls = nullsOf(vector, rowCount);
@@ -35,7 +40,7 @@ export function readColumn(chunk: DuckDBDataChunk, index: number): Column {
   }
 }
 
-function column(values: Column['values'], nulls: Uint8Array | undefined): Column {
+function column(values: VectorColumn['values'], nulls: Uint8Array | undefined): VectorColumn {
   return nulls === undefined ? { values } : { values, nulls };
 }
 
