@@ -319,7 +319,12 @@ async function measure(
       settings.batching.latencyBudgetMs ??
       Math.max(DEFAULT_BUDGET_MS, Math.ceil(DEFAULT_BUDGET_RUNS * cost.predictMs(1))),
     cost,
-    features: new FeaturePipeline(spec.name, spec.rows, spec.featureView, featureStores?.get(spec.featureView.store ?? '')),
+    features: new FeaturePipeline(
+      spec.name,
+      spec.rows,
+      spec.featureView,
+      featureStores?.get(spec.featureView.store ?? ''),
+    ),
     scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },
     storedScores: storedScoreLimits(spec, settings),
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],

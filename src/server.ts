@@ -11,8 +11,10 @@ import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
 import { jobMethods, watchJobMethod } from './grpc/job-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
+import { putScoresMethod } from './grpc/put-scores.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
 import { scoreBatchMethod } from './grpc/score-batch.ts';
+import { scoreStoreMethods } from './grpc/score-store-service.ts';
 import { ScoreStreams } from './grpc/score-stream.ts';
 import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
@@ -21,6 +23,7 @@ import type { StatusSnapshot } from './http/status-page.ts';
 import { checkJobs } from './jobs/check-jobs.ts';
 import { JobRuns } from './jobs/job-runs.ts';
 import { readRepository } from './models/repository.ts';
+import { openScoreStore } from './scores/open-store.ts';
 import { Admission } from './scoring/admission.ts';
 import type { ModelRegistry } from './scoring/model-registry.ts';
 import { Registry } from './telemetry/instruments.ts';
@@ -50,7 +53,12 @@ export type RunningServer = {
 };
 
 /** Each is also a name under which gRPC health checks ask for the overall status. */
-const SERVICES = ['scorewire.v1.ScoringService', 'scorewire.v1.ModelService', 'scorewire.v1.JobService'];
+const SERVICES = [
+  'scorewire.v1.ScoringService',
+  'scorewire.v1.ModelService',
+  'scorewire.v1.ScoreStoreService',
+  'scorewire.v1.JobService',
+];
 
 /**
  * Reads the models, listens (NOT_SERVING), loads and warms, and resolves when it serves.
@@ -62,6 +70,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
   const gate = AdminGate.withTokenFile(settings.admin.tokenFile);
+  const store = openScoreStore(settings);
 
   const registry = new Registry();
   const metrics = createMetrics(registry);
@@ -95,9 +104,11 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     (call, callback) => (engine as Engine).scorer.score(call, callback),
     (answer) => {
       const cells = (engine as Engine).cells(answer.model);
-      cells.features.record((answer.queuedMs - answer.receivedMs) / 1000);
+      cells.answers[answer.origin].add();
+      if (answer.origin !== 'default') cells.score.record(answer.score);
+      if (answer.origin !== 'real_time') return;
+      cells.features.record((answer.queuedMs - answer.lookedUpMs) / 1000);
       cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
-      cells.score.record(answer.score);
     },
     (name) => engine?.models.has(name) ?? false,
   );
@@ -112,6 +123,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     health.watch(),
     scoreStreams.method(),
     watchJobMethod(edge, gate, readyJobs),
+    putScoresMethod({ edge, gate, models: servedModels, store }),
     scoreBatchMethod({
       edge,
       admission,
@@ -124,6 +136,14 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     health.check(),
     ...modelMethods(edge, servedModels),
     ...jobMethods(edge, gate, readyJobs),
+    ...scoreStoreMethods({
+      edge,
+      gate,
+      models: servedModels,
+      store,
+      bulk: () => (engine as Engine).bulkScorer,
+      cells: (model) => (engine as Engine).cells(model),
+    }),
     scoreMethod(edge, score),
   ]);
 
@@ -161,9 +181,14 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         },
       );
     }
-    engine = await startEngine(settings, specs, { metrics, log, store }, {
-      workersChanged: (ready) => setServing(ready > 0),
-    });
+    engine = await startEngine(
+      settings,
+      specs,
+      { metrics, log, store },
+      {
+        workersChanged: (ready) => setServing(ready > 0),
+      },
+    );
     admission.open();
     setServing(engine.readyWorkers() > 0);
     return {

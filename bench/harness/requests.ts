@@ -103,7 +103,7 @@ export function typicalAnswer(): Buffer {
       origin: Origin.ORIGIN_REAL_TIME,
       scoredAt: { seconds: 1_795_000_000n, nanos: 123_000_000 },
       age: { seconds: 0n, nanos: 0 },
-      timing: { featureUs: 10, queueUs: 200, inferenceUs: 150, totalUs: 400, batchRows: 20 },
+      timing: { featureUs: 10, queueUs: 200, inferenceUs: 150, totalUs: 400, batchRows: 20, storeUs: 0 },
       outputs: new Map(),
     }).finish(),
   );

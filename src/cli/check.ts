@@ -27,7 +27,12 @@ export function addCheck(program: Command): void {
     );
     const { specs, warnings } = await readRepository(settings.models.dir);
     for (const warning of warnings) log.warn(warning);
-    const engine = await startEngine(settings, specs, { metrics: createMetrics(new Registry()), log }, { workersChanged: () => {} });
+    const engine = await startEngine(
+      settings,
+      specs,
+      { metrics: createMetrics(new Registry()), log },
+      { workersChanged: () => {} },
+    );
     const outcomes: Outcome[] = [];
     try {
       for (const model of engine.models.all()) {

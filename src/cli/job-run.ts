@@ -165,7 +165,12 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     const names = [...new Set(specs.map(({ name }) => name))].join(', ');
     throw new SetupError(`model: ${settings.models.dir} has no model ${definition.model}; it has ${names || 'none'}`);
   }
-  const engine = await startEngine(settings, wanted, { metrics: createMetrics(new Registry()), log }, { workersChanged: () => {} });
+  const engine = await startEngine(
+    settings,
+    wanted,
+    { metrics: createMetrics(new Registry()), log },
+    { workersChanged: () => {} },
+  );
   const view = new JobProgressView(process.stderr);
   let interrupted = false;
   const interrupt = (): void => {

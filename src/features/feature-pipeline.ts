@@ -38,6 +38,8 @@ type NamedValues = Map<string, RowValue | undefined>;
 export class FeaturePipeline {
   /** Whether an entity alone is enough to find features by. */
   readonly byEntity: boolean;
+  /** Whether rows as callers send them may lack features that are found elsewhere. */
+  readonly adds: boolean;
   readonly #model: string;
   readonly #features: readonly Feature[];
   readonly #computed: readonly Feature[];
@@ -62,6 +64,7 @@ export class FeaturePipeline {
     this.#store = this.#stored.length > 0 ? store : undefined;
     this.#observer = observer;
     this.byEntity = this.#store !== undefined;
+    this.adds = this.byEntity || this.#computed.length > 0;
   }
 
   /**

@@ -117,6 +117,10 @@ class BatchReader {
           ? undefined
           : columnRows(columns, request);
     const entities = ids.count === 0 ? undefined : new TextsReader(message, end, ids, ENTITY_IDS);
+    // What holds for all rows is of the caller, so that entities with it are rows.
+    if (rows === undefined && entities !== undefined && request.shared.size > 0) {
+      return { request, entities, rows: columnRows(new Map(), request, entities.length) };
+    }
     if (rows !== undefined && entities !== undefined && entities.length !== rows.count) {
       throw invalidField('entity_ids', `expected one a row, ${rows.count}, or none; found ${entities.length}`);
     }
@@ -329,7 +333,7 @@ function readRest(parts: readonly Uint8Array[]): ScoreBatchRequest {
   return ScoreBatchRequest.decode(rest);
 }
 
-function columnRows(columns: ReadonlyMap<string, Column>, { shared }: ScoreBatchRequest): RowSource {
+function columnRows(columns: ReadonlyMap<string, Column>, { shared }: ScoreBatchRequest, count = 0): RowSource {
   const constants = new Map<string, RowValue | undefined>();
   for (const [name, { kind }] of shared) {
     if (columns.has(name))
@@ -348,5 +352,5 @@ function columnRows(columns: ReadonlyMap<string, Column>, { shared }: ScoreBatch
     }
     readers.set(name, column);
   }
-  return new ColumnRows(first?.length ?? 0, readers, constants);
+  return new ColumnRows(first?.length ?? count, readers, constants);
 }

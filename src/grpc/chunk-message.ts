@@ -11,7 +11,7 @@ const ROWS = 18;
 const SCORES = 26;
 const LABELS = 34;
 const SEGMENTS = 42;
-const ORIGINS = 50;
+const ORIGIN_LIST = 50;
 const ERRORS = 58;
 
 /** By their codes in a chunk. */
@@ -41,7 +41,10 @@ export function* chunkMessage(
     chunk.list(LABELS, varints(labels, zigzag));
     yield;
     chunk.list(SEGMENTS, varints(segments, fromOne));
-    chunk.list(ORIGINS, origins.map((code) => ORIGINS[code] as Origin));
+    chunk.list(
+      ORIGIN_LIST,
+      origins.map((code) => ORIGINS[code] as Origin),
+    );
   }
   for (const [index, error] of errors.entries()) {
     if (index % STEP_ERRORS === STEP_ERRORS - 1) yield;

@@ -1,13 +1,15 @@
 // scorewire.v1.ScoringService/ScoreBatch: many rows in one message, their scores back in chunks.
-import { invalidField, ScorewireError } from '../errors.ts';
+import { invalidField } from '../errors.ts';
 import type { RowSource } from '../features/row-source.ts';
 import { type ScoreBatchRequest, ScoringServiceService } from '../gen/scorewire/v1/scoring.ts';
 import type { Admission } from '../scoring/admission.ts';
-import type { BulkRun, BulkScorer } from '../scoring/bulk-scorer.ts';
+import type { BulkScorer } from '../scoring/bulk-scorer.ts';
+import type { BulkSink } from '../scoring/bulk-sink.ts';
+import { limitsOf, policyOf, type ScoringPolicy } from '../scoring/policy.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import { BatchAnswer } from './batch-answer.ts';
 import { type BatchRequest, readBatchRequest } from './batch-request.ts';
-import { requireRealTime } from './scoring-service.ts';
+import { maxStalenessMs, scoringPolicy } from './scoring-service.ts';
 import { inSlices } from './slices.ts';
 import { oneMessage, type StreamCall, type StreamHandler, type StreamMethod } from './stream-call.ts';
 import { type CellsByModel, cellsByModel, malformed, refuseCall, type UnaryEdge } from './unary.ts';
@@ -46,7 +48,7 @@ class Batch {
   readonly #parts: ScoreBatchParts;
   readonly #cellsOf: CellsByModel;
   #reading: { cancel(): void } | undefined;
-  #run: BulkRun | undefined;
+  #run: { resume(): void; cancel(): void } | undefined;
   #answer: BatchAnswer | undefined;
   #admitted = false;
   #model = '';
@@ -87,14 +89,16 @@ class Batch {
   #start(decoded: BatchRequest): void {
     try {
       const { scorer, edge } = this.#parts;
-      const rows = rowsOf(decoded);
-      const { request, entities } = decoded;
+      const { request, entities, rows } = decoded;
       const { chunkRows, topK } = sizesOf(request);
       const model = scorer().model(request.model, request.version);
       this.#model = request.model;
-      checkRows(model, rows);
+      const policy = batchPolicy(decoded);
+      if (policy === 'precomputed_only') scorer().requireStore();
+      if (rows !== undefined) checkRows(model, rows);
+      const count = (rows?.count ?? entities?.length) as number;
       const answer = new BatchAnswer(
-        { call: this.#call, model, request, rows: rows.count, entities, logFault: edge.logFault },
+        { call: this.#call, model, request, rows: count, entities, logFault: edge.logFault },
         {
           room: () => this.#run?.resume(),
           sent: () => this.#close('OK'),
@@ -102,11 +106,19 @@ class Batch {
         },
       );
       this.#answer = answer;
-      this.#run = scorer().start(model, rows, topK > 0 ? DEFAULT_CHUNK_ROWS : chunkRows, request.inOrder, {
+      const sink: BulkSink = {
         take: (chunk) => answer.take(chunk),
         done: () => answer.end(),
         failed: (error) => this.#refuse(error),
-      });
+      };
+      const size = topK > 0 ? DEFAULT_CHUNK_ROWS : chunkRows;
+      if (rows !== undefined && policy === 'real_time_only' && !model.features.adds) {
+        this.#run = scorer().start(model, rows, size, request.inOrder, sink);
+        return;
+      }
+      const limits = limitsOf(model.storedScores, maxStalenessMs(request.maxStaleness), request.allowStale);
+      const batch = { count, entities, rows, policy, limits, chunkRows: size, inOrder: request.inOrder };
+      this.#run = scorer().startEntities(model, batch, sink);
     } catch (error) {
       this.#refuse(error);
     }
@@ -126,18 +138,16 @@ class Batch {
   }
 }
 
-function rowsOf({ rows, entities, request }: BatchRequest): RowSource {
-  if (rows === undefined) {
-    const found = entities === undefined ? 'neither' : `${entities.length} entity_ids alone`;
-    throw new ScorewireError(
-      entities === undefined ? 'invalid_argument' : 'unimplemented',
-      entities === undefined ? 'INVALID_FIELD' : 'NO_STORE',
-      `rows: expected matrix or columns, found ${found}; looking features and scores up by entity is not built yet`,
-      { violations: [{ field: 'rows', description: `expected matrix or columns, found ${found}` }] },
-    );
+/** @throws ScorewireError INVALID_ARGUMENT where there is nothing to score, or to look up by */
+function batchPolicy({ rows, entities, request }: BatchRequest): ScoringPolicy {
+  const policy = policyOf(scoringPolicy(request.policy), rows !== undefined);
+  if (rows === undefined && entities === undefined) {
+    throw invalidField('rows', 'expected matrix, columns or entity_ids, found none of them');
   }
-  requireRealTime(request.policy);
-  return rows;
+  if (policy !== 'real_time_only' && entities === undefined) {
+    throw invalidField('entity_ids', 'expected one a row, as stored scores are asked for; found none');
+  }
+  return policy;
 }
 
 function sizesOf({ chunkRows, topK }: ScoreBatchRequest): { chunkRows: number; topK: number } {

@@ -1,5 +1,5 @@
 // scorewire.v1.ScoringService: messages to calls, answers to messages.
-import { invalidField, ScorewireError, toScorewireError } from '../errors.ts';
+import { invalidField, toScorewireError } from '../errors.ts';
 import type { Row, RowValue } from '../features/row.ts';
 import type { Duration } from '../gen/google/protobuf/duration.ts';
 import {

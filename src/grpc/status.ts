@@ -1,7 +1,7 @@
 // Where an error becomes a gRPC status: the only place that knows codes.
 import { randomUUID } from 'node:crypto';
 import { Metadata, status as Status, type StatusObject } from '@grpc/grpc-js';
-import { type ErrorKind, type FieldViolation, ScorewireError } from '../errors.ts';
+import type { ErrorKind, FieldViolation, ScorewireError } from '../errors.ts';
 import { BadRequest, ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RpcStatus } from '../gen/google/rpc/status.ts';
 import type { RowError } from '../gen/scorewire/v1/scoring.ts';

@@ -1,6 +1,7 @@
-// Tensors to messages.
+// Tensors to messages, and back.
+import { invalidField } from '../errors.ts';
 import { type Tensor as WireTensor, DataType as WireType } from '../gen/scorewire/v1/tensor.ts';
-import type { DataType, Tensor } from '../tensor.ts';
+import { allocate, type DataType, elementCount, type Tensor } from '../tensor.ts';
 
 export const WIRE_TYPES: Record<DataType, WireType> = {
   float16: WireType.DATA_TYPE_FLOAT16,
@@ -48,6 +49,42 @@ export function toWireTensor({ type, dims, data }: Tensor): WireTensor {
       tensor.integers = Array.from(data as Iterable<number | bigint>, (value) => BigInt(value));
   }
   return tensor;
+}
+
+const TYPES = new Map(Object.entries(WIRE_TYPES).map(([type, wire]) => [wire, type as DataType]));
+
+/** @throws ScorewireError INVALID_ARGUMENT naming `field` for what is no tensor */
+export function fromWireTensor(tensor: WireTensor, field: string): Tensor {
+  const type = TYPES.get(tensor.dataType);
+  if (type === undefined || type === 'float16') throw invalidField(field, 'expected a data type other than FLOAT16');
+  const dims = tensor.shape.map(Number);
+  const count = elementCount(dims);
+  const values = listOf(type, tensor);
+  if (dims.some((dim) => !(dim >= 0)) || values.length !== count) {
+    throw invalidField(field, `expected ${count} values, as the shape says, found ${values.length}`);
+  }
+  if (type === 'string') return { type, dims, data: [...tensor.texts] };
+  const data = allocate(type, count);
+  const wide = data instanceof BigInt64Array || data instanceof BigUint64Array;
+  for (const [index, value] of values.entries()) {
+    (data as unknown as (number | bigint)[])[index] = wide ? BigInt(value) : Number(value);
+  }
+  return { type, dims, data };
+}
+
+function listOf(type: DataType, { floats, doubles, integers, unsigneds, texts }: WireTensor) {
+  switch (type) {
+    case 'float32':
+      return floats;
+    case 'float64':
+      return doubles;
+    case 'uint64':
+      return unsigneds;
+    case 'string':
+      return texts;
+    default:
+      return integers;
+  }
 }
 
 /** The number that a 16-bit IEEE 754 pattern stands for. */

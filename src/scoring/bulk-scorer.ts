@@ -11,7 +11,7 @@ import { ChunkOrder } from './chunk-order.ts';
 import { type EntityBatch, EntityRun } from './entity-run.ts';
 import type { ModelRegistry } from './model-registry.ts';
 import { ScoredChunk } from './scored-chunk.ts';
-import { scoreOutputs } from './scorer.ts';
+import { requireStore, scoreOutputs } from './scorer.ts';
 import type { ServedModel } from './served-model.ts';
 import type { StoredScores } from './stored-scores.ts';
 
@@ -50,6 +50,11 @@ export class BulkScorer {
   /** As `start`, for rows that may be in the store, or that lack features which are found elsewhere. */
   startEntities(model: ServedModel, batch: EntityBatch, sink: BulkSink): EntityRun {
     return new EntityRun(model, batch, { scheduler: this.#scheduler, stored: this.#stored }, sink);
+  }
+
+  /** @throws ScorewireError FAILED_PRECONDITION where scores are not kept */
+  requireStore(): void {
+    requireStore(this.#stored.store);
   }
 
   /** For whoever brings rows as blocks that are encoded already, as he has them. */

@@ -7,7 +7,14 @@ import type { RealTime } from './real-time.ts';
 import type { ScoreAnswer, ScoreCallback, Waiting } from './score-call.ts';
 import type { ServedModel } from './served-model.ts';
 import type { SharedScores } from './shared-scores.ts';
-import { defaultAnswer, hasOutputs, notStored, type StoredScores, storedAnswer, storeFailure } from './stored-scores.ts';
+import {
+  defaultAnswer,
+  hasOutputs,
+  notStored,
+  type StoredScores,
+  storedAnswer,
+  storeFailure,
+} from './stored-scores.ts';
 
 export type EntityCallParts = {
   stored: StoredScores;

@@ -25,6 +25,8 @@ export type EntityBatch = {
   chunkRows: number;
   /** Chunks in the order of their rows; else as they are done. */
   inOrder: boolean;
+  /** Who has scores computed to be stored, and waits for that; absent: they are written back as calls' are. */
+  job?: string;
 };
 
 export type EntityRunParts = {
@@ -236,9 +238,17 @@ export class EntityRun {
       const featuresAsOfMs = piece.asOfMs[place] as number;
       computed.push({ entityId, score, label, outputs: undefined, scoredAtMs, featuresAsOfMs });
     }
-    this.#parts.stored.writeBack(this.#model, computed);
     for (const { row, error } of scored.errors) this.#fallBack(piece, row - from, error);
-    this.#done(piece, rows);
+    const { job } = this.#batch;
+    if (job === undefined) {
+      this.#parts.stored.writeBack(this.#model, computed);
+      this.#done(piece, rows);
+      return;
+    }
+    this.#parts.stored.keep(this.#model, computed, job).then(
+      () => this.#done(piece, rows),
+      (error: unknown) => this.#fail(toScorewireError(error)),
+    );
   }
 
   #set({ chunk, from }: Piece, place: number, { score, label }: StoredScore, origin: 'precomputed' | 'stale'): void {

@@ -33,6 +33,13 @@ export class ModelRegistry {
     );
   }
 
+  /** Every version of a model, rising. @throws ScorewireError NOT_FOUND */
+  versions(name: string): readonly ServedModel[] {
+    const versions = this.#models.get(name);
+    if (versions === undefined) throw this.#unknownModel(name);
+    return versions;
+  }
+
   isLive(model: ServedModel): boolean {
     return this.#models.get(model.spec.name)?.at(-1) === model;
   }

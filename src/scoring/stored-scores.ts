@@ -62,23 +62,32 @@ export class StoredScores {
     return this.store === undefined ? [] : this.store.fetch(model.scope, entities, BATCH_MS);
   }
 
-  /** Keeps what was computed for entities alone, for as long as the model says; nobody waits for it. */
+  /** Keeps what calls by entity alone had computed, for as long as the model says; nobody waits for it. */
   writeBack(model: ServedModel, computed: readonly ComputedScore[]): void {
     const { writeBack, writtenBackForMs } = model.storedScores;
     if (this.store === undefined || !writeBack) return;
-    const puts: ScorePut[] = [];
-    for (const { entityId, score, label, outputs, scoredAtMs, featuresAsOfMs } of computed) {
-      // A score that can't be told is NaN, beside tensors.
-      if (Number.isNaN(score)) continue;
-      const keptUntilMs = scoredAtMs + writtenBackForMs;
-      const stored = { score, label, outputs, scoredAtMs, featuresAsOfMs, keptUntilMs, job: '' };
-      puts.push({ entity: entityId, stored });
-    }
+    const puts = putsOf(computed, writtenBackForMs, '');
     if (puts.length === 0) return;
     this.store.put(model.scope, puts).catch((cause: unknown) => {
       this.#events.writeBackFailed(model, puts.length, storeFailure(cause));
     });
   }
+
+  /** Keeps what was computed in order to be kept. @throws ScorewireError UNAVAILABLE */
+  async keep(model: ServedModel, computed: readonly ComputedScore[], job: string): Promise<void> {
+    await this.store?.put(model.scope, putsOf(computed, model.storedScores.keptForMs, job));
+  }
+}
+
+function putsOf(computed: readonly ComputedScore[], keptForMs: number, job: string): ScorePut[] {
+  const puts: ScorePut[] = [];
+  for (const { entityId: entity, score, label, outputs, scoredAtMs, featuresAsOfMs } of computed) {
+    // A score that can't be told is NaN, beside tensors.
+    if (Number.isNaN(score)) continue;
+    const keptUntilMs = scoredAtMs + keptForMs;
+    puts.push({ entity, stored: { score, label, outputs, scoredAtMs, featuresAsOfMs, keptUntilMs, job } });
+  }
+  return puts;
 }
 
 /** The least that a look-up gets, milliseconds: less would be none at all. */

@@ -88,7 +88,11 @@ export function createMetrics(registry: Registry) {
       'Models loaded into workers; does not grow with calls.',
     ),
     /** model, version, result: hit, miss, unavailable */
-    lookUps: counter('scorewire.store.lookups', '{lookup}', 'Look-ups of stored scores; unavailable: no answer in time.'),
+    lookUps: counter(
+      'scorewire.store.lookups',
+      '{lookup}',
+      'Look-ups of stored scores; unavailable: no answer in time.',
+    ),
     /** model, version, origin: precomputed, real_time, stale, default */
     answers: counter('scorewire.answers', '{score}', 'Scores that were answered, by where they came from.'),
     /** model */

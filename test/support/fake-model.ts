@@ -1,6 +1,8 @@
 // A model that is served, as far as the scoring room can tell.
 import { CostCurve } from '../../src/batching/cost-curve.ts';
 import { blockEncoder } from '../../src/features/block-encoder.ts';
+import { FeaturePipeline } from '../../src/features/feature-pipeline.ts';
+import type { FeatureStore } from '../../src/features/feature-store.ts';
 import { rowEncoder } from '../../src/features/row-encoder.ts';
 import type { ModelSpec, RowLayout } from '../../src/models/model.ts';
 import type { ServedModel } from '../../src/scoring/served-model.ts';
@@ -15,7 +17,7 @@ const ONE_FEATURE: RowLayout = {
 };
 
 /** A binary classifier whose score is the only column of `score`, unless `change` says otherwise. */
-export function fakeModel(change: Partial<ModelSpec> = {}, session = 1): ServedModel {
+export function fakeModel(change: Partial<ModelSpec> = {}, session = 1, featureStore?: FeatureStore): ServedModel {
   const spec: ModelSpec = {
     name: 'churn',
     version: 1,
@@ -47,6 +49,7 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1): ServedM
   return {
     spec,
     session,
+    features: new FeaturePipeline(spec.name, spec.rows, spec.featureView, featureStore),
     encode,
     encodeBlock: blockEncoder(spec.rows, encode),
     batchingProblem: '',
@@ -55,6 +58,14 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1): ServedM
     latencyBudgetMs: 10,
     cost: new CostCurve([1], [100], 0),
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
+    scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },
+    storedScores: {
+      freshForMs: 86_400_000,
+      keptForMs: 86_400_000,
+      writtenBackForMs: 3_600_000,
+      writeBack: true,
+      allowStale: spec.storedScores.allowStale,
+    },
     loadedAtMs: 0,
   };
 }

@@ -149,7 +149,8 @@ export function chunk(firstRow: number, rows: number, errors: RowError[] = []): 
 
 export function summary(rows: number, lost = 0): ScoreBatchResponse {
   const counts = { rows: BigInt(rows), scored: BigInt(rows - lost), failed: BigInt(lost) };
-  return { part: { $case: 'summary', value: { model: 'm', version: 1n, ...counts } } };
+  const origins = { precomputed: 0n, realTime: counts.scored, stale: 0n, defaulted: 0n };
+  return { part: { $case: 'summary', value: { model: 'm', version: 1n, ...counts, ...origins } } };
 }
 
 /** The first feature is the score. */

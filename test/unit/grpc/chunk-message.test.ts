@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { invalidField } from '../../../src/errors.ts';
-import { Origin, ScoreBatchResponse, type ScoreChunk } from '../../../src/gen/scorewire/v1/scoring.ts';
+import { type Origin, ScoreBatchResponse, type ScoreChunk } from '../../../src/gen/scorewire/v1/scoring.ts';
 import { chunkMessage } from '../../../src/grpc/chunk-message.ts';
 import { toRowError } from '../../../src/grpc/status.ts';
 import { atOnce } from '../../support/at-once.ts';
@@ -11,7 +11,8 @@ const uint32 = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, m
 const segment = fc.integer({ min: -1, max: 200 });
 
 test('what a decoder finds in it is what was put in', () => {
-  const row = fc.record({ row: uint32, score: fc.float(), label: int32, segment });
+  const origin = fc.integer({ min: 0, max: 4 });
+  const row = fc.record({ row: uint32, score: fc.float(), label: int32, segment, origin });
   fc.assert(
     fc.property(
       uint32,
@@ -27,6 +28,7 @@ test('what a decoder finds in it is what was put in', () => {
               scores: Float32Array.from(list, ({ score }) => score),
               labels: Int32Array.from(list, ({ label }) => label),
               segments: Int32Array.from(list, (one) => one.segment),
+              origins: Uint8Array.from(list, (one) => one.origin),
               errors: wrong.map((place) => ({ row: place, error: invalidField('x', `wrong ${place}`) })),
             },
             ({ row: place, error }) => toRowError(error, place, '', () => {}),
@@ -40,7 +42,7 @@ test('what a decoder finds in it is what was put in', () => {
           scores: list.map(({ score }) => score),
           labels: list.map(({ label }) => label),
           segments: list.map((one) => one.segment + 1),
-          origins: list.map(() => Origin.ORIGIN_REAL_TIME),
+          origins: list.map((one) => one.origin as Origin),
           errors: wrong.map((place) => ({
             row: BigInt(place),
             code: 3,

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { ScorewireError } from '../../../src/errors.ts';
 import type { ModelSpec } from '../../../src/models/model.ts';
 import { ModelRegistry } from '../../../src/scoring/model-registry.ts';
-import type { ScoreAnswer, ScoreCall } from "../../../src/scoring/score-call.ts";
+import type { ScoreAnswer, ScoreCall } from '../../../src/scoring/score-call.ts';
 import { Scorer } from '../../../src/scoring/scorer.ts';
 import type { Tensor } from '../../../src/tensor.ts';
 import { fakeModel } from '../../support/fake-model.ts';
 import { FakeScheduling } from '../../support/fake-scheduling.ts';
+import { scoringParts } from '../../support/scoring-parts.ts';
 
 const floats = (dims: number[], ...data: number[]): Tensor => ({
   type: 'float32',
@@ -33,7 +34,7 @@ function scorerOf(change: Partial<ModelSpec> = {}) {
   const models = new ModelRegistry();
   const model = fakeModel(change);
   models.add(model);
-  const scorer = new Scorer(models, s.scheduler);
+  const scorer = new Scorer(models, scoringParts(s.scheduler));
   const score = (call: Partial<ScoreCall> = {}): Told => {
     const told = new Told();
     scorer.score(
