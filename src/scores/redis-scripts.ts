@@ -18,12 +18,15 @@ local function floors(key)
 end
 `;
 
+/** By the characters that PUT answers with. */
+export const PUT_OUTCOMES = { s: 'stored', o: 'outdated', i: 'invalidated' } as const;
+
 /**
  * Conditional puts of entries of one scope. The scope is noted in the step that puts into it: whoever finds an entry finds
  * its scope.
  * KEYS: scopes, floors, then a tombstone and an entry a put. ARGV: the scope as a member, until when the last of these
  * entries is kept, now, then the packed score and the milliseconds that it is kept a put.
- * Returns the numbers of what was stored, outdated and invalidated.
+ * Returns what became of each, one character a put: of PUT_OUTCOMES.
  */
 export const PUT = redisScript(`${COMMON}
 redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
@@ -31,7 +34,7 @@ local features_floor, scored_floor = floors(KEYS[2])
 local now = tonumber(ARGV[3])
 local values = redis.call('MGET', unpack(KEYS, 3))
 local written = {}
-local stored, outdated, invalidated = 0, 0, 0
+local outcomes = {}
 for put = 1, (#ARGV - 3) / 2 do
   local coming, keep = ARGV[2 + 2 * put], ARGV[3 + 2 * put]
   local key = KEYS[2 + 2 * put]
@@ -40,7 +43,7 @@ for put = 1, (#ARGV - 3) / 2 do
   local there = written[key] or values[2 * put]
   if features <= features_floor or scored < scored_floor
     or (tombstone and #tombstone == 8 and features <= double(tombstone, 1)) then
-    invalidated = invalidated + 1
+    outcomes[put] = 'i'
   else
     local stays = false
     if is_score(there) and double(there, ${keptUntil}) > now then
@@ -49,15 +52,15 @@ for put = 1, (#ARGV - 3) / 2 do
       stays = f > features_floor and s >= scored_floor and (f > features or (f == features and s > scored))
     end
     if stays then
-      outdated = outdated + 1
+      outcomes[put] = 'o'
     else
       redis.call('SET', key, coming, 'PX', keep)
       written[key] = coming
-      stored = stored + 1
+      outcomes[put] = 's'
     end
   end
 end
-return {stored, outdated, invalidated}
+return table.concat(outcomes)
 `);
 
 /**

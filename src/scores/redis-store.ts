@@ -5,7 +5,7 @@ import { packScore, unpackScore } from './packed-score.ts';
 import { type Floors, floorsOf, packFloors, standsAbove, unpackFloors } from './redis-floors.ts';
 import { RedisKeys, scopeMember, scopeOf } from './redis-keys.ts';
 import { RedisSample } from './redis-sample.ts';
-import { BURY, PUT, RAISE, REMOVE } from './redis-scripts.ts';
+import { BURY, PUT, PUT_OUTCOMES, RAISE, REMOVE } from './redis-scripts.ts';
 import {
   ELSEWHERE,
   type Invalidation,
@@ -29,12 +29,14 @@ const ENTRIES_A_LOOK_UP = 500;
 /** Milliseconds after its last entry expired in which a scope is still looked into: clocks differ. */
 const SCOPE_SLACK_MS = 3_600_000;
 
+const WEEK_MS = 7 * 86_400_000;
+
 export type RedisStoreOptions = {
   /** Milliseconds that one step of a put or an invalidation may take. */
   readonly writeWithinMs?: number;
   /**
    * Milliseconds for which scores from features read before an invalidation of their entity are refused: as long as a job may
-   * run between reading features and putting scores.
+   * take between reading features and putting scores, interruptions included; a week, if nothing else is said.
    */
   readonly tombstonesForMs?: number;
   /** Milliseconds that figures are good for. */
@@ -43,6 +45,11 @@ export type RedisStoreOptions = {
   readonly now?: () => number;
 };
 
+/**
+ * Entries, their packed scores and tombstones expire by themselves; floors and the list of scopes don't, and nothing is right
+ * without them. So a Redis with a memory limit needs a policy that leaves those alone: noeviction, where puts fail once it
+ * is full, or one of volatile-*, where entries give way (and tombstones, which late scores of old features may slip past then).
+ */
 export class RedisStore implements ScoreStore {
   readonly kind = 'redis';
   readonly keys: RedisKeys;
@@ -56,7 +63,7 @@ export class RedisStore implements ScoreStore {
   /** The store closes the link when it is closed. */
   constructor(
     link: RedisLink,
-    { writeWithinMs = 2000, tombstonesForMs = 86_400_000, statsForMs = 30_000, now = Date.now }: RedisStoreOptions = {},
+    { writeWithinMs = 2000, tombstonesForMs = WEEK_MS, statsForMs = 30_000, now = Date.now }: RedisStoreOptions = {},
   ) {
     this.keys = new RedisKeys(link.prefix);
     this.#link = link;
@@ -85,16 +92,25 @@ export class RedisStore implements ScoreStore {
   }
 
   async put(scope: ScoreScope, puts: readonly ScorePut[]): Promise<PutCounts> {
-    const nowMs = this.#now();
-    const live = puts.filter(({ stored }) => stored.keptUntilMs > nowMs);
-    const counts = { stored: 0, outdated: puts.length - live.length, invalidated: 0 };
-    await this.#inSteps(live, ENTRIES_A_SCRIPT, async (some) => {
-      const [stored, outdated, invalidated] = await this.#putSome(scope, some, nowMs);
-      counts.stored += stored;
-      counts.outdated += outdated;
-      counts.invalidated += invalidated;
-    });
+    const counts = { stored: 0, outdated: 0, invalidated: 0 };
+    for (const outcome of await this.putEach(scope, puts)) counts[outcome]++;
     return counts;
+  }
+
+  /** As `put`, with what became of each. */
+  async putEach(scope: ScoreScope, puts: readonly ScorePut[]): Promise<(keyof PutCounts)[]> {
+    const nowMs = this.#now();
+    const outcomes = new Array<keyof PutCounts>(puts.length).fill('outdated');
+    const live = [...puts.keys()].filter((i) => (puts[i] as ScorePut).stored.keptUntilMs > nowMs);
+    await inSteps(live, ENTRIES_A_SCRIPT, async (some) => {
+      const answer = await this.#putSome(
+        scope,
+        some.map((i) => puts[i] as ScorePut),
+        nowMs,
+      );
+      for (const [at, i] of some.entries()) outcomes[i] = PUT_OUTCOMES[answer[at] as keyof typeof PUT_OUTCOMES];
+    });
+    return outcomes;
   }
 
   async invalidate(invalidation: Invalidation): Promise<number | undefined> {
@@ -153,11 +169,7 @@ export class RedisStore implements ScoreStore {
     return read;
   }
 
-  async #putSome(
-    scope: ScoreScope,
-    puts: readonly ScorePut[],
-    nowMs: number,
-  ): Promise<[stored: number, outdated: number, invalidated: number]> {
+  async #putSome(scope: ScoreScope, puts: readonly ScorePut[], nowMs: number): Promise<string> {
     const keys = [this.keys.scopes, this.keys.floors(scope.model)];
     const values: (Buffer | number)[] = [];
     let lastMs = 0;
@@ -166,8 +178,7 @@ export class RedisStore implements ScoreStore {
       values.push(packScore(stored), Math.ceil(stored.keptUntilMs - nowMs));
       lastMs = Math.max(lastMs, stored.keptUntilMs);
     }
-    const reply = await this.#script(PUT, keys, [scopeMember(scope), lastMs, nowMs, ...values]);
-    return reply as [number, number, number];
+    return String(await this.#script(PUT, keys, [scopeMember(scope), lastMs, nowMs, ...values]));
   }
 
   /**
@@ -182,7 +193,7 @@ export class RedisStore implements ScoreStore {
   }: Extract<Invalidation, { kind: 'entities' }>): Promise<number | undefined> {
     const at = Buffer.allocUnsafe(8);
     at.writeDoubleLE(atMs);
-    await this.#inSteps(entities, ENTRIES_A_SCRIPT, (some) => {
+    await inSteps(entities, ENTRIES_A_SCRIPT, (some) => {
       const tombstones = some.map((entity) => this.keys.tombstone(model, entity));
       return this.#script(BURY, tombstones, [at, this.#tombstonesForMs]);
     });
@@ -191,8 +202,9 @@ export class RedisStore implements ScoreStore {
     const beginnings = [...new Set(scopes.map((scope) => this.keys.entries(scope)))];
     const entries = beginnings.flatMap((beginning) => entities.map((entity) => `${beginning}${entity}`));
     let gone = 0;
-    await this.#inSteps(entries, 2 * ENTRIES_A_SCRIPT, async (some) => {
-      gone += (await this.#script(REMOVE, [this.keys.floors(model), ...some], [at, this.#now()])) as number;
+    await inSteps(entries, 2 * ENTRIES_A_SCRIPT, async (some) => {
+      const count = await this.#script(REMOVE, [this.keys.floors(model), ...some], [at, this.#now()]);
+      gone += count as number;
     });
     this.#sample.forget();
     return gone;
@@ -209,22 +221,22 @@ export class RedisStore implements ScoreStore {
   #script(script: RedisScript, keys: readonly string[], args: readonly (string | Buffer | number)[]) {
     return this.#link.script(script, keys, args, this.#writeWithinMs);
   }
+}
 
-  /** Runs `step` over slices of the items, some at once; stops with the first that fails. */
-  async #inSteps<T>(items: readonly T[], size: number, step: (some: readonly T[]) => Promise<unknown>): Promise<void> {
-    const waiting = slices(items, size).reverse();
-    const lane = async () => {
-      for (let some = waiting.pop(); some !== undefined; some = waiting.pop()) {
-        try {
-          await step(some);
-        } catch (error) {
-          waiting.length = 0;
-          throw error;
-        }
+/** Runs `step` over slices of the items, some at once; begins no other once one has failed. */
+async function inSteps<T>(items: readonly T[], size: number, step: (some: readonly T[]) => Promise<unknown>) {
+  const waiting = slices(items, size).reverse();
+  const lane = async () => {
+    for (let some = waiting.pop(); some !== undefined; some = waiting.pop()) {
+      try {
+        await step(some);
+      } catch (error) {
+        waiting.length = 0;
+        throw error;
       }
-    };
-    await Promise.all(Array.from({ length: SCRIPTS_AT_ONCE }, lane));
-  }
+    }
+  };
+  await Promise.all(Array.from({ length: SCRIPTS_AT_ONCE }, lane));
 }
 
 function slices<T>(items: readonly T[], size: number): (readonly T[])[] {
