@@ -1,7 +1,8 @@
 // Figures about what lies in Redis, from as many of its entries as a bounded time allows.
 import type { RedisLink } from '../redis/redis-link.ts';
+import { AGE_BUCKETS, ageBucket } from './age-buckets.ts';
 import type { RedisKeys } from './redis-keys.ts';
-import { AGE_BUCKETS_SECONDS, type ScopeStats, type ScoreScope, type StoredScore } from './score-store.ts';
+import type { ScopeStats, ScoreScope, StoredScore } from './score-store.ts';
 
 /** Keys that Redis looks at for one answer; so many take it a tenth of a millisecond. */
 const KEYS_A_PAGE = 500;
@@ -108,14 +109,13 @@ export class RedisSample {
   ): Promise<ScopeStats> {
     const stored = await this.#fetch(scope, entities);
     const nowMs = this.#now();
-    const ages = new Array<number>(AGE_BUCKETS_SECONDS.length + 1).fill(0);
+    const ages = new Array<number>(AGE_BUCKETS).fill(0);
     let entries = 0;
     let bytes = 0;
     for (const [number, each] of stored.entries()) {
       if (each === undefined) continue;
-      const bucket = AGE_BUCKETS_SECONDS.findIndex((seconds) => nowMs - each.scoredAtMs <= seconds * 1000);
-      const place = bucket === -1 ? AGE_BUCKETS_SECONDS.length : bucket;
-      ages[place] = (ages[place] as number) + 1;
+      const bucket = ageBucket(nowMs - each.scoredAtMs);
+      ages[bucket] = (ages[bucket] as number) + 1;
       entries++;
       bytes += this.#keys.entry(scope, entities[number] as string).length + bytesOf(each);
     }

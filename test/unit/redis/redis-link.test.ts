@@ -125,6 +125,19 @@ describeWithRedis('with a Redis', () => {
     expect(link.problem()).toBeUndefined();
   });
 
+  test('an answer that came in time counts, though this thread was too busy to look', async () => {
+    const link = await connectedTo(await RedisServer.start());
+    const gets = new GatheredGets(link);
+    const hold = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    const called = link.call(['get', 'a'], 1);
+    hold(300);
+    expect(await called).toBeNull();
+    // Sent at the end of this turn; held up after that.
+    const gathered = [gets.get(['a'], 1), gets.get(['b'], 100)];
+    setImmediate(() => hold(300));
+    expect(await Promise.all(gathered)).toEqual([[null], [null]]);
+  });
+
   test('one that never goes on is given up, and the next is found', async () => {
     const server = await RedisServer.start();
     const link = await connectedTo(server, { silentMs: 50 });
