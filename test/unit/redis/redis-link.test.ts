@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { GatheredGets } from '../../../src/redis/gathered-gets.ts';
 import { type LinkFailure, type LinkOptions, RedisLink, redisScript } from '../../../src/redis/redis-link.ts';
+import { Authority } from '../../support/certificates.ts';
 import { eventually } from '../../support/concurrently.ts';
 import { freePort } from '../../support/free-port.ts';
 import { describeWithRedis, RedisServer } from '../../support/redis-server.ts';
@@ -61,6 +64,23 @@ describeWithRedis('with a Redis', () => {
     expect(link.problem()).toBeUndefined();
     await link.call(['set', 'a', 'one'], PATIENT_MS);
     expect(await link.call(['get', 'a'], PATIENT_MS)).toEqual(Buffer.from('one'));
+  });
+
+  test('over TLS its certificate has to be of an authority that this process trusts', async () => {
+    const authority = await Authority.create();
+    const tls = { ...(await authority.sign('redis')), ca: authority.cert };
+    const server = await RedisServer.start({ tls });
+    const doubtful = linkTo(server.url);
+    await eventually(() => doubtful.problem()?.includes('certificate') === true);
+    await expect(doubtful.call(['ping'], PATIENT_MS)).rejects.toMatchObject(UNAVAILABLE);
+    const trusted = getCACertificates('default');
+    setDefaultCACertificates([...trusted, await readFile(authority.cert, 'utf8')]);
+    try {
+      const link = await connectedTo(server);
+      expect(await link.call(['ping'], PATIENT_MS)).toEqual(Buffer.from('PONG'));
+    } finally {
+      setDefaultCACertificates(trusted);
+    }
   });
 
   test('bytes come back as they were', async () => {
