@@ -195,6 +195,10 @@ describe('threads', () => {
     expect(users('piscina').filter((path) => !path.startsWith('src/workers/'))).toEqual([]);
   });
 
+  test('the client of Redis is known in redis/ only', () => {
+    expect(users('ioredis').filter((path) => !path.startsWith('src/redis/'))).toEqual([]);
+  });
+
   test('gRPC is known at the edges only', () => {
     const edges = ['grpc', 'client', 'gen', 'main', 'bench'];
     expect(users('@grpc/grpc-js').filter((path) => !edges.includes(roomOf(path)))).toEqual([]);

@@ -114,6 +114,35 @@ describeWithRedis('the Redis store', () => {
         await scoreOf(store, scope, '*'),
       ]).toEqual(there);
     }
+    // Of the same features again: refused where it was invalidated, and nowhere else.
+    for (const [i, scope] of scopes.entries()) {
+      const puts = ['b', 'a:b', '*'].map((entity) => ({ entity, stored: scoreAt(nowMs, i) }));
+      expect((await store.put(scope, puts)).invalidated).toBe(i === 0 ? 2 : 0);
+    }
+  });
+
+  test('what was invalidated by age is in nobody’s way', async () => {
+    const { store } = await storeOf();
+    const scope = newScope();
+    const nowMs = Date.now();
+    await store.put(scope, [{ entity: 'a', stored: { ...scoreAt(nowMs - 1000, 1), featuresAsOfMs: nowMs } }]);
+    await store.invalidate({ kind: 'age', model: scope.model, scoredBeforeMs: nowMs });
+    // Of earlier features, but scored later.
+    const later = { ...scoreAt(nowMs, 2), featuresAsOfMs: nowMs - 5000 };
+    expect(await store.put(scope, [{ entity: 'a', stored: later }])).toMatchObject({ stored: 1 });
+    expect(await scoreOf(store, scope, 'a')).toBe(2);
+  });
+
+  test('what expired by our clock is gone though Redis, whose clock is another, has it still', async () => {
+    let nowMs = Date.now();
+    const { store } = await storeOf({ now: () => nowMs });
+    const scope = newScope();
+    await store.put(scope, [{ entity: 'a', stored: scoreAt(nowMs, 1) }]);
+    nowMs += 2 * HOUR;
+    expect(await scoreOf(store, scope, 'a')).toBeUndefined();
+    const older = { ...scoreAt(nowMs - 5 * HOUR, 2), keptUntilMs: nowMs + HOUR };
+    expect(await store.put(scope, [{ entity: 'a', stored: older }])).toMatchObject({ stored: 1 });
+    expect(await scoreOf(store, scope, 'a')).toBe(2);
   });
 
   test('an entry goes from Redis when it expires, and its tombstone after a time as well', async () => {
