@@ -187,9 +187,9 @@ describeWithRedis('with a Redis', () => {
 
   test('nobody holds up the end: closing ends what is under way though Redis stands still', async () => {
     const server = await RedisServer.start();
-    const link = await connectedTo(server, { silentMs: PATIENT_MS });
+    const link = await connectedTo(server, { silentMs: 100 * PATIENT_MS });
     server.pause();
-    const waiting = expect(link.call(['get', 'a'], PATIENT_MS)).rejects.toMatchObject(UNAVAILABLE);
+    const waiting = expect(link.call(['get', 'a'], 100 * PATIENT_MS)).rejects.toMatchObject(UNAVAILABLE);
     link.close();
     await waiting;
     // Nor does what is left of the connection keep the process.
