@@ -155,11 +155,11 @@ describe('imports', () => {
     ).toEqual([]);
   });
 
-  test('in the suites of bench/ as well', () => {
+  test('in the suites of bench/ as well, but for those that measure a part alone', () => {
     // The command line they start as a process.
     const known = ['bench', 'client', 'gen', 'main'];
     const wrong = outsiders
-      .filter(({ path }) => path.startsWith('bench/'))
+      .filter(({ path }) => path.startsWith('bench/') && !path.startsWith('bench/micro/'))
       .flatMap(({ path, imports }) =>
         imports.filter((to) => sources.has(to) && !known.includes(roomOf(to))).map((to) => `${path} -> ${to}`),
       );
@@ -193,6 +193,10 @@ describe('threads', () => {
 
   test('Piscina is known in workers/ only', () => {
     expect(users('piscina').filter((path) => !path.startsWith('src/workers/'))).toEqual([]);
+  });
+
+  test('the client of Redis is known in redis/ only', () => {
+    expect(users('ioredis').filter((path) => !path.startsWith('src/redis/'))).toEqual([]);
   });
 
   test('gRPC is known at the edges only', () => {

@@ -1,14 +1,35 @@
 // Stored scores in the memory of this process.
-import {
-  AGE_BUCKETS_SECONDS,
-  type Invalidation,
-  type PutCounts,
-  type ScopeStats,
-  type ScorePut,
-  type ScoreScope,
-  type ScoreStore,
-  type StoredScore,
+import { randomInt } from 'node:crypto';
+import { hashText, textBytes } from './entity-text.ts';
+import { type EntrySlots, NO_SLOT } from './entry-slots.ts';
+import { JobNames } from './job-names.ts';
+import { coverage, scopeStats } from './memory-figures.ts';
+import { Invalidations, type ModelInvalidations } from './model-invalidations.ts';
+import { outputsBytes, ownOutputs } from './own-outputs.ts';
+import type {
+  Invalidation,
+  PutCounts,
+  ScopeStats,
+  ScorePut,
+  ScoreScope,
+  ScoreStore,
+  StoredScore,
 } from './score-store.ts';
+import { isGone, ScoreTables } from './score-tables.ts';
+import { Slices } from './slices.ts';
+import { Sweeper } from './sweeper.ts';
+
+/** What an entry takes beside the text of its entity and its outputs: as measured by `npm run bench:scores`, rounded up. */
+const ENTRY_BYTES = 128;
+/** No entry may take more of the store than this, and the more of the others' places at once. */
+const LARGEST_SHARE = 1 / 256;
+const LARGEST_AT_LEAST_BYTES = 4096;
+
+const MAX_TOMBSTONES = 1_000_000;
+const TOMBSTONES_SHARE = 1 / 4;
+const WEEK_MS = 7 * 86_400_000;
+
+const SWEEP_EVERY_MS = 10_000;
 
 export type MemoryStoreOptions = {
   /** Entries of all scopes together. */
@@ -17,102 +38,214 @@ export type MemoryStoreOptions = {
   maxBytes: number;
   /** Milliseconds since 1970. */
   now?: () => number;
+  /** How long after it was put an entry counts as there, milliseconds; absent: for as long as it is kept. */
+  trustForMs?: number;
+  /**
+   * How long an invalidation is remembered for puts that come after it, milliseconds. It has to outlast every score that is
+   * on its way, and scores are on their way for as long as a job that was interrupted may be resumed: a week, if nothing
+   * else is said. But not for ever: where features carry their own time, an entity whose features don't change is not stored
+   * until then.
+   */
+  tombstonesForMs?: number;
+  /** Invalidated entities that are remembered one by one. */
+  maxTombstones?: number;
+  /** Milliseconds between two passes over all entries, in which those that are gone are removed. */
+  sweepEveryMs?: number;
 };
 
 /** What became of one put. */
 export type PutOutcome = keyof PutCounts;
 
-type Table = { scope: ScoreScope; entries: Map<string, StoredScore> };
-
-/** Plain so far: no limits yet. */
+/**
+ * Entries of all scopes in one process, those not asked for the longest giving way (about: among some thousand others).
+ * Everything is answered at once, so `peek` says all there is to say, and `putOne` is `put` for one score without a promise.
+ *
+ * As the upper floor of a tiered store it is made with `trustForMs`: an entry that was put that long ago is absent, for `peek`
+ * and for puts, until the store below was asked and its answer is put again; `keptUntilMs` stays what it was. `replaceOne`
+ * puts only over an entry that is there, for puts that needn't take room up here, and `forget` takes one out that the store
+ * below turned out not to have. Invalidations are told to both floors: what was fetched from below before is refused here.
+ */
 export class MemoryStore implements ScoreStore {
   readonly kind = 'memory';
   readonly #now: () => number;
-  readonly #tables = new Map<string, Table>();
-  readonly #invalidations: Invalidation[] = [];
+  readonly #seed = randomInt(2 ** 32);
+  readonly #trustForMs: number;
+  readonly #largestBytes: number;
+  readonly #tables: ScoreTables;
+  readonly #invalidations: Invalidations;
+  readonly #jobs = new JobNames();
+  readonly #jobName = (number: number) => this.#jobs.nameOf(number);
+  readonly #sweeper: Sweeper;
 
-  constructor({ now = Date.now }: MemoryStoreOptions) {
+  constructor(options: MemoryStoreOptions) {
+    const { maxEntries, maxBytes, now = Date.now, trustForMs, maxTombstones = MAX_TOMBSTONES } = options;
     this.#now = now;
+    this.#trustForMs = trustForMs ?? Number.POSITIVE_INFINITY;
+    this.#largestBytes = Math.min(maxBytes, Math.max(LARGEST_AT_LEAST_BYTES, maxBytes * LARGEST_SHARE));
+    this.#tables = new ScoreTables({ maxEntries, maxBytes, seed: this.#seed, trusted: trustForMs !== undefined });
+    this.#invalidations = new Invalidations({
+      maxTombstones,
+      maxBytes: maxBytes * TOMBSTONES_SHARE,
+      forMs: options.tombstonesForMs ?? WEEK_MS,
+      seed: this.#seed,
+    });
+    this.#sweeper = new Sweeper(this.#tables, this.#invalidations, now, options.sweepEveryMs ?? SWEEP_EVERY_MS);
+  }
+
+  /** What limits are kept of: entries that are gone count until they are removed. */
+  get held(): { readonly entries: number; readonly bytes: number } {
+    return this.#tables.group.totals;
   }
 
   peek(scope: ScoreScope, entity: string): StoredScore | undefined {
-    const stored = this.#tables.get(keyOf(scope))?.entries.get(entity);
-    return stored !== undefined && stored.keptUntilMs > this.#now() ? stored : undefined;
+    const found = this.#tables.find(scope);
+    if (found === undefined) return undefined;
+    const { table, invalid } = found;
+    const slot = table.find(entity, this.#hash(entity));
+    if (slot === NO_SLOT || isGone(invalid, table.slots, slot, this.#now())) return undefined;
+    return table.slots.read(slot, this.#jobName);
   }
 
   async fetch(scope: ScoreScope, entities: readonly string[]): Promise<readonly (StoredScore | undefined)[]> {
-    return entities.map((entity) => this.peek(scope, entity));
+    const slices = new Slices();
+    const found: (StoredScore | undefined)[] = [];
+    for (const entity of entities) {
+      if (slices.over) await slices.next();
+      found.push(this.peek(scope, entity));
+    }
+    return found;
   }
 
   async put(scope: ScoreScope, puts: readonly ScorePut[]): Promise<PutCounts> {
+    const slices = new Slices();
     const counts = { stored: 0, outdated: 0, invalidated: 0 };
-    for (const put of puts) counts[this.putOne(scope, put)]++;
+    for (const put of puts) {
+      if (slices.over) await slices.next();
+      counts[this.putOne(scope, put)]++;
+    }
     return counts;
   }
 
-  putOne(scope: ScoreScope, { entity, stored }: ScorePut): PutOutcome {
-    if (stored.keptUntilMs <= this.#now()) return 'outdated';
-    if (this.#invalidations.some((each) => hits(each, scope, entity, stored))) return 'invalidated';
-    const there = this.peek(scope, entity);
-    if (there !== undefined) {
-      if (stored.featuresAsOfMs < there.featuresAsOfMs) return 'outdated';
-      if (stored.featuresAsOfMs === there.featuresAsOfMs && stored.scoredAtMs < there.scoredAtMs) return 'outdated';
+  putOne(scope: ScoreScope, put: ScorePut): PutOutcome {
+    return this.#put(scope, put, false) as PutOutcome;
+  }
+
+  /** Puts a score only where its entity has one; 'absent' where it hasn't. */
+  replaceOne(scope: ScoreScope, put: ScorePut): PutOutcome | 'absent' {
+    return this.#put(scope, put, true);
+  }
+
+  #put(scope: ScoreScope, { entity, stored }: ScorePut, onlyOver: boolean): PutOutcome | 'absent' {
+    const nowMs = this.#now();
+    if (stored.keptUntilMs <= nowMs) return 'outdated';
+    const hash = this.#hash(entity);
+    const known = this.#tables.find(scope);
+    const invalid = known?.invalid ?? this.#invalidations.of(scope.model);
+    if (invalid.refuses(entity, hash, stored, nowMs)) return 'invalidated';
+    if (known === undefined && onlyOver) return 'absent';
+    const { table } = known ?? this.#tables.add(scope, invalid);
+    const { slots } = table;
+    const slot = table.find(entity, hash);
+    const there = slot !== NO_SLOT && !isGone(invalid, slots, slot, nowMs);
+    if (onlyOver && !there) return 'absent';
+    if (there && isOutdated(stored, slots, slot)) return 'outdated';
+    const outputs = ownOutputs(stored.outputs);
+    const own = outputs === stored.outputs ? stored : { ...stored, outputs };
+    const bytes = ENTRY_BYTES + textBytes(entity) + outputsBytes(outputs);
+    if (bytes > this.#largestBytes) {
+      // It gives way to all the others.
+      if (slot !== NO_SLOT) table.remove(entity, hash, slot);
+      table.evictions++;
+      return 'stored';
     }
-    let table = this.#tables.get(keyOf(scope));
-    if (table === undefined) {
-      table = { scope, entries: new Map() };
-      this.#tables.set(keyOf(scope), table);
-    }
-    table.entries.set(entity, stored);
+    table.write(entity, hash, slot, own, this.#jobs.numberOf(stored.job), bytes, nowMs + this.#trustForMs);
+    this.#tables.group.makeRoom(hash, (from, evicted) => {
+      if (!isGone(from.invalid, slots, evicted, nowMs)) from.table.evictions++;
+    });
     return 'stored';
   }
 
+  /** Removes an entry; others for the entity may be put at any time. */
+  forget(scope: ScoreScope, entity: string): void {
+    const table = this.#tables.find(scope)?.table;
+    const hash = this.#hash(entity);
+    const slot = table?.look(entity, hash) ?? NO_SLOT;
+    if (slot !== NO_SLOT) table?.remove(entity, hash, slot);
+  }
+
   async invalidate(invalidation: Invalidation): Promise<number> {
-    this.#invalidations.push(invalidation);
+    const { kind, model } = invalidation;
+    const invalid = this.#invalidations.of(model);
+    if (kind === 'entities') return this.#invalidateEntities(invalid, invalidation.entities, invalidation.atMs);
+    const nowMs = this.#now();
+    const { featuresFloorMs, scoredFloorMs } = invalid;
+    if (kind === 'model') this.#invalidations.features(invalid, invalidation.atMs, nowMs);
+    else this.#invalidations.age(invalid, invalidation.scoredBeforeMs, nowMs);
     let gone = 0;
-    for (const { scope, entries } of this.#tables.values()) {
-      for (const [entity, stored] of entries) {
-        if (hits(invalidation, scope, entity, stored)) gone += Number(entries.delete(entity));
+    await this.#sweeper.clear(this.#tables.ofModel(model), ({ table }, slot) => {
+      if (!isGone({ featuresFloorMs, scoredFloorMs }, table.slots, slot, nowMs)) gone++;
+    });
+    return gone;
+  }
+
+  async #invalidateEntities(invalid: ModelInvalidations, entities: readonly string[], atMs: number): Promise<number> {
+    const slices = new Slices();
+    let tables = this.#tables.ofModel(invalid.model);
+    let gone = 0;
+    for (const entity of entities) {
+      if (slices.over) {
+        await slices.next();
+        tables = this.#tables.ofModel(invalid.model);
+      }
+      const hash = this.#hash(entity);
+      this.#invalidations.entity(invalid, entity, hash, atMs, this.#now());
+      for (const { table } of tables) {
+        const slot = table.look(entity, hash);
+        if (slot === NO_SLOT || table.slots.featuresAsOfMs(slot) > atMs) continue;
+        if (!isGone(invalid, table.slots, slot, this.#now())) gone++;
+        table.remove(entity, hash, slot);
       }
     }
     return gone;
   }
 
   async stats(): Promise<readonly ScopeStats[]> {
-    const now = this.#now();
-    return [...this.#tables.values()].map(({ scope, entries }) => {
-      const ages = new Array<number>(AGE_BUCKETS_SECONDS.length + 1).fill(0);
-      let live = 0;
-      for (const { scoredAtMs, keptUntilMs } of entries.values()) {
-        if (keptUntilMs <= now) continue;
-        const bucket = AGE_BUCKETS_SECONDS.findIndex((seconds) => now - scoredAtMs <= seconds * 1000);
-        const at = bucket === -1 ? AGE_BUCKETS_SECONDS.length : bucket;
-        ages[at] = (ages[at] ?? 0) + 1;
-        live++;
-      }
-      return { scope, entries: live, bytes: live * 128, evictions: 0, ages, estimated: false };
-    });
+    const slices = new Slices();
+    const all: ScopeStats[] = [];
+    for (const table of this.#tables.all) all.push(await scopeStats(table, this.#now, slices));
+    return all;
   }
 
   async coverage(of: ScoreScope, by: ScoreScope): Promise<{ entities: number; covered: number }> {
-    const entities = [...(this.#tables.get(keyOf(of))?.entries.keys() ?? [])].filter((entity) => this.peek(of, entity));
-    return { entities: entities.length, covered: entities.filter((entity) => this.peek(by, entity)).length };
+    const from = this.#tables.find(of);
+    if (from === undefined) return { entities: 0, covered: 0 };
+    return coverage(from, (entity) => this.#has(by, entity), this.#now);
+  }
+
+  #has(scope: ScoreScope, entity: string): boolean {
+    const found = this.#tables.find(scope);
+    if (found === undefined) return false;
+    const { table, invalid } = found;
+    const slot = table.look(entity, this.#hash(entity));
+    return slot !== NO_SLOT && !isGone(invalid, table.slots, slot, this.#now());
   }
 
   problem(): undefined {
     return undefined;
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#sweeper.close();
+  }
+
+  #hash(entity: string): number {
+    return hashText(entity, this.#seed);
+  }
 }
 
-function keyOf({ model, version, digest, view }: ScoreScope): string {
-  return JSON.stringify([model, version, digest, view]);
-}
-
-function hits(invalidation: Invalidation, scope: ScoreScope, entity: string, stored: StoredScore): boolean {
-  if (invalidation.model !== scope.model) return false;
-  if (invalidation.kind === 'age') return stored.scoredAtMs < invalidation.scoredBeforeMs;
-  if (invalidation.kind === 'entities' && !invalidation.entities.includes(entity)) return false;
-  return stored.featuresAsOfMs <= invalidation.atMs;
+/** Whether a score must not replace the one in the slot: its features are older, or the same and scored earlier. */
+function isOutdated(coming: StoredScore, slots: EntrySlots, slot: number): boolean {
+  const featuresAsOfMs = slots.featuresAsOfMs(slot);
+  if (coming.featuresAsOfMs !== featuresAsOfMs) return coming.featuresAsOfMs < featuresAsOfMs;
+  return coming.scoredAtMs < slots.scoredAtMs(slot);
 }

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterAll, describe, type SuiteFactory } from 'vitest';
+import type { Pair } from './certificates.ts';
 import { eventually } from './concurrently.ts';
 import { accepts, freePort } from './free-port.ts';
 import { tempFolder } from './model-folder.ts';
@@ -13,6 +14,8 @@ export type RedisServerOptions = {
   port?: number;
   /** As redis-server takes it, such as `8mb`; what is full refuses to store more. */
   maxmemory?: string;
+  /** It then speaks TLS alone, and shows this certificate. */
+  tls?: Pair & { ca: string };
   /** More arguments of redis-server. */
   args?: readonly string[];
 };
@@ -33,15 +36,16 @@ export function describeWithRedis(name: string, tests: SuiteFactory): void {
 
 export class RedisServer {
   readonly port: number;
+  readonly url: string;
   readonly #process: ChildProcess;
 
-  static async start({ port, maxmemory, args = [] }: RedisServerOptions = {}): Promise<RedisServer> {
+  static async start({ port, maxmemory, tls, args = [] }: RedisServerOptions = {}): Promise<RedisServer> {
     const chosen = port ?? (await freePort());
     const memory = maxmemory === undefined ? [] : ['--maxmemory', maxmemory];
     const nothingKept = ['--save', '', '--appendonly', 'no', '--dir', await tempFolder()];
-    const where = ['--bind', '127.0.0.1', '--port', String(chosen)];
+    const where = ['--bind', '127.0.0.1', ...(tls === undefined ? ['--port', `${chosen}`] : tlsArguments(chosen, tls))];
     const child = spawn('redis-server', [...where, ...nothingKept, ...memory, ...args], { stdio: 'ignore' });
-    const server = new RedisServer(chosen, child);
+    const server = new RedisServer(chosen, child, tls === undefined ? 'redis' : 'rediss');
     started.push(server);
     await eventually(() => {
       if (child.exitCode !== null) throw new Error(`redis-server exited with ${child.exitCode}`);
@@ -50,13 +54,10 @@ export class RedisServer {
     return server;
   }
 
-  private constructor(port: number, child: ChildProcess) {
+  private constructor(port: number, child: ChildProcess, protocol: string) {
     this.port = port;
+    this.url = `${protocol}://127.0.0.1:${port}`;
     this.#process = child;
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
   }
 
   /** A plain client, to look behind what is tested; whoever asks for it disconnects it. */
@@ -89,4 +90,9 @@ export class RedisServer {
     this.#process.kill(signal);
     await exited;
   }
+}
+
+function tlsArguments(port: number, { cert, key, ca }: Pair & { ca: string }): string[] {
+  const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', ca];
+  return ['--port', '0', '--tls-port', `${port}`, ...files, '--tls-auth-clients', 'no'];
 }
