@@ -10,10 +10,11 @@ import type { StoredScore } from './score-store.ts';
  */
 const MOST_IN_SHARD = 4096;
 const LEAST_IN_SHARD = 16;
-/** Small shards grow by so much, large ones by a number of entries: half of a doubled one would stand empty. */
+/**
+ * A full shard is made anew with so many times its capacity: what stands empty then costs less than the garbage of smaller steps,
+ * as most of an entry lies elsewhere.
+ */
 const GROWTH = 4;
-const LARGE_SHARD = 1024;
-const LARGE_STEP = 1024;
 /** Beyond, hashes that agree are no accident, and a full shard's entries give way. */
 const MOST_DEPTH = 18;
 
@@ -184,7 +185,7 @@ export class EntityTable {
       const shard = this.#shard(hash);
       const { size, max } = shard.slots;
       if (size < max) return shard;
-      if (max < MOST_IN_SHARD) this.#replace(hash, remade(shard, grown(max)));
+      if (max < MOST_IN_SHARD) this.#replace(hash, remade(shard, max * GROWTH));
       else if (shard.depth < MOST_DEPTH) this.#split(hash, shard);
       else this.evict(hash, () => this.evictions++);
     }
@@ -243,13 +244,9 @@ function remade(shard: Shard, capacity: number): Shard {
   return { slots: larger, depth, endsMs };
 }
 
-function grown(capacity: number): number {
-  return capacity < LARGE_SHARD ? capacity * GROWTH : Math.min(MOST_IN_SHARD, capacity + LARGE_STEP);
-}
-
 /** The least capacity with some room above so many entries, but for a full shard. */
 function capacityFor(entries: number): number {
   let capacity = LEAST_IN_SHARD;
-  while (capacity < entries * 1.1 && capacity < MOST_IN_SHARD) capacity = grown(capacity);
+  while (capacity < entries * 1.1 && capacity < MOST_IN_SHARD) capacity *= GROWTH;
   return capacity;
 }
