@@ -70,10 +70,10 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
   const gate = AdminGate.withTokenFile(settings.admin.tokenFile);
-  const store = openScoreStore(settings);
 
   const registry = new Registry();
   const metrics = createMetrics(registry);
+  const store = openScoreStore(settings, metrics, log);
   const stopObserving = observeProcess(metrics);
   const tracing = await createTracing({
     ratio: settings.telemetry.traceRatio,
@@ -156,6 +156,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const stop = async () => {
     grpc.destroy();
     await http?.close();
+    await store?.close();
     stopObserving();
     await tracing.shutdown();
   };

@@ -101,6 +101,14 @@ export function createMetrics(registry: Registry) {
       '{score}',
       'Scores that were computed and could not be stored.',
     ),
+    /** store: scores, or the name of a feature store; failure: timeout, refused, error, garbage */
+    redisFailures: counter(
+      'scorewire.redis.failures',
+      '{call}',
+      'Calls of Redis that failed; refused: not made, as Redis was away; garbage: a value that nobody can read.',
+    ),
+    /** store */
+    redisAway: gauge('scorewire.redis.away', '1', 'Whether Redis is not asked now, as it did not answer: 1 or 0.'),
     /** job, state: succeeded, failed, cancelled */
     jobRuns: counter('scorewire.job.runs', '{run}', 'Runs of jobs that ended.'),
     /** job, result: scored, rejected */

@@ -11,8 +11,8 @@ import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { MemoryStore } from '../src/scores/memory-store.ts';
-import type { ScorePut, ScoreScope } from '../src/scores/score-store.ts';
+import { MemoryStore } from '../../src/scores/memory-store.ts';
+import type { ScorePut, ScoreScope } from '../../src/scores/score-store.ts';
 
 const FLAGS = JSON.parse(
   readFileSync(fileURLToPath(new URL('../bin/node-flags.json', import.meta.url)), 'utf8'),
