@@ -15,7 +15,7 @@ import { MemoryStore } from '../../src/scores/memory-store.ts';
 import type { ScorePut, ScoreScope } from '../../src/scores/score-store.ts';
 
 const FLAGS = JSON.parse(
-  readFileSync(fileURLToPath(new URL('../bin/node-flags.json', import.meta.url)), 'utf8'),
+  readFileSync(fileURLToPath(new URL('../../bin/node-flags.json', import.meta.url)), 'utf8'),
 ) as string[];
 const SELF = fileURLToPath(import.meta.url);
 
