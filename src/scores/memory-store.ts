@@ -21,7 +21,7 @@ import { Sweeper } from './sweeper.ts';
 
 /** What an entry takes of resident memory beside the text of its entity and its outputs, as `npm run bench:scores` says. */
 const ENTRY_BYTES = 160;
-/** No entry may take more of the store than this, and the more of the others' places at once. */
+/** A larger share no entry gets: thousands of others would have to give way at once, and everybody to wait for it. */
 const LARGEST_SHARE = 1 / 256;
 const LARGEST_AT_LEAST_BYTES = 4096;
 

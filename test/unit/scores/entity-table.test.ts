@@ -102,6 +102,15 @@ describe('shards', () => {
     expect(subject.get('a')).toBe(2);
   });
 
+  it('that split know what is due as before', () => {
+    const subject = new Subject();
+    for (const entity of names(4096)) subject.put(entity, 1, 10);
+    subject.put('new', 1, 100);
+    expect(subject.table.places).toBe(2);
+    subject.clear(10);
+    expect(subject.visited()).toEqual(['new']);
+  });
+
   it('are looked at only where something is due', () => {
     const subject = new Subject();
     subject.put('a', 1, 50);

@@ -50,6 +50,15 @@ it.each([false, true])('every slot keeps its own, whatever comes and goes (trust
   );
 });
 
+it('outputs go with their entry', () => {
+  const slots = new EntrySlots(false);
+  const [kept, gone] = [slots.take(), slots.take()];
+  for (const slot of [kept, gone]) slots.write(slot, aScore({ outputs: new Map() }), 0, 1, 0);
+  slots.free(gone);
+  expect(slots.read(kept, job).outputs).toEqual(new Map());
+  expect(slots.read(gone, job).outputs).toBeUndefined();
+});
+
 it('slots of entries that went are used again', () => {
   const slots = new EntrySlots(false);
   let highest = 0;

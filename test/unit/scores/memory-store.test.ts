@@ -125,6 +125,16 @@ describe('limits', () => {
     expect(stats?.bytes).toBe(store.held.bytes);
   });
 
+  it('bytes of what was replaced are free', () => {
+    const store = makeStore();
+    put(store, scope, 'a');
+    const { bytes } = store.held;
+    put(store, scope, 'a', { outputs: tensorOf(new Float32Array(100)) });
+    expect(store.held.bytes).toBeGreaterThan(bytes + 400);
+    put(store, scope, 'a');
+    expect(store.held.bytes).toBe(bytes);
+  });
+
   it('one entry can’t drive out all the others', async () => {
     const store = makeStore({ maxBytes: MIB });
     fill(store, scope, 1000);
@@ -273,6 +283,8 @@ describe('sweeps', () => {
     // A scope that was forgotten is as good as new.
     expect(put(store, scopes[0] as ScoreScope, 'b')).toBe('stored');
     expect(has(store, scopes[0] as ScoreScope, 'a', 'b')).toEqual([false, true]);
+    expect(store.held.entries).toBe(2);
+    expect((await store.stats()).reduce((sum, { entries }) => sum + entries, 0)).toBe(2);
   });
 });
 
