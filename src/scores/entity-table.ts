@@ -1,6 +1,6 @@
 // Any number of entries by entity, in shards that grow and split one at a time, so that no put waits for all the others.
 import { LRUCache } from 'lru-cache';
-import { hashText, ownText } from './entity-text.ts';
+import { ownText } from './entity-text.ts';
 import { type EntrySlots, NO_SLOT } from './entry-slots.ts';
 import type { StoredScore } from './score-store.ts';
 
@@ -27,8 +27,8 @@ export type Totals = { entries: number; bytes: number };
 export type TableOptions = {
   totals: Totals;
   slots: EntrySlots;
-  /** Of hashes; another for each process, so that nobody can choose entities that come to lie in one shard. */
-  seed: number;
+  /** Of an entity, 32 bits; for `find` and the others to be called with. */
+  hash: (entity: string) => number;
 };
 
 /** Whether the entry in a slot counts as absent. */
@@ -49,7 +49,7 @@ type Shard = {
 export class EntityTable {
   readonly slots: EntrySlots;
   readonly #totals: Totals;
-  readonly #seed: number;
+  readonly #hash: (entity: string) => number;
   /** Its length is a power of two; a shard is in every place whose low bits, as many as its depth, are those of its entries. */
   #directory: Shard[] = [newShard(LEAST_IN_SHARD, 0)];
   #entries = 0;
@@ -57,10 +57,10 @@ export class EntityTable {
   /** Entries that gave way. */
   evictions = 0;
 
-  constructor({ totals, slots, seed }: TableOptions) {
+  constructor({ totals, slots, hash }: TableOptions) {
     this.#totals = totals;
     this.slots = slots;
-    this.#seed = seed;
+    this.#hash = hash;
   }
 
   get entries(): number {
@@ -206,7 +206,7 @@ export class EntityTable {
     const bit = 1 << shard.depth;
     const halves = [0, bit].map((bits) => ({ bits, entries: [] as { entity: string; slot: number }[] }));
     shard.slots.rforEach((slot, entity) => {
-      halves[(hashText(entity, this.#seed) & bit) === 0 ? 0 : 1]?.entries.push({ entity, slot });
+      halves[(this.#hash(entity) & bit) === 0 ? 0 : 1]?.entries.push({ entity, slot });
     });
     if (bit === this.#directory.length) this.#directory = [...this.#directory, ...this.#directory];
     for (const { bits, entries } of halves) {

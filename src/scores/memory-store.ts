@@ -19,9 +19,9 @@ import { isGone, ScoreTables } from './score-tables.ts';
 import { Slices } from './slices.ts';
 import { Sweeper } from './sweeper.ts';
 
-/** What an entry takes beside the text of its entity and its outputs: as measured by `npm run bench:scores`, rounded up. */
-const ENTRY_BYTES = 128;
-/** No entry may take more of the store than this, and the more of the others' places at once. */
+/** What an entry takes of resident memory beside the text of its entity and its outputs, as `npm run bench:scores` says. */
+const ENTRY_BYTES = 160;
+/** A larger share no entry gets: thousands of others would have to give way at once, and everybody to wait for it. */
 const LARGEST_SHARE = 1 / 256;
 const LARGEST_AT_LEAST_BYTES = 4096;
 
@@ -68,7 +68,7 @@ export type PutOutcome = keyof PutCounts;
 export class MemoryStore implements ScoreStore {
   readonly kind = 'memory';
   readonly #now: () => number;
-  readonly #seed = randomInt(2 ** 32);
+  readonly #hash: (entity: string) => number;
   readonly #trustForMs: number;
   readonly #largestBytes: number;
   readonly #tables: ScoreTables;
@@ -81,13 +81,16 @@ export class MemoryStore implements ScoreStore {
     const { maxEntries, maxBytes, now = Date.now, trustForMs, maxTombstones = MAX_TOMBSTONES } = options;
     this.#now = now;
     this.#trustForMs = trustForMs ?? Number.POSITIVE_INFINITY;
+    // So that nobody can choose entities that come to lie in one shard.
+    const seed = randomInt(2 ** 32);
+    this.#hash = (entity) => hashText(entity, seed);
     this.#largestBytes = Math.min(maxBytes, Math.max(LARGEST_AT_LEAST_BYTES, maxBytes * LARGEST_SHARE));
-    this.#tables = new ScoreTables({ maxEntries, maxBytes, seed: this.#seed, trusted: trustForMs !== undefined });
+    this.#tables = new ScoreTables({ maxEntries, maxBytes, hash: this.#hash, trusted: trustForMs !== undefined });
     this.#invalidations = new Invalidations({
       maxTombstones,
       maxBytes: maxBytes * TOMBSTONES_SHARE,
       forMs: options.tombstonesForMs ?? WEEK_MS,
-      seed: this.#seed,
+      hash: this.#hash,
     });
     this.#sweeper = new Sweeper(this.#tables, this.#invalidations, now, options.sweepEveryMs ?? SWEEP_EVERY_MS);
   }
@@ -236,10 +239,6 @@ export class MemoryStore implements ScoreStore {
 
   async close(): Promise<void> {
     this.#sweeper.close();
-  }
-
-  #hash(entity: string): number {
-    return hashText(entity, this.#seed);
   }
 }
 

@@ -5,8 +5,8 @@ import { EntrySlots, NO_SLOT } from './entry-slots.ts';
 import type { StoredScore } from './score-store.ts';
 import { TableGroup } from './table-group.ts';
 
-/** What one invalidated entity takes, beside its text: as measured, rounded up. */
-const TOMBSTONE_BYTES = 128;
+/** What one invalidated entity takes, beside its text: as much as a score. */
+const TOMBSTONE_BYTES = 160;
 
 /** What a tombstone is kept as: a score whose features are those that no longer hold. */
 const TOMBSTONE = { score: 0, label: 0, outputs: undefined, scoredAtMs: 0, job: '' };
@@ -68,7 +68,7 @@ export type InvalidationsOptions = {
   maxBytes: number;
   /** How long what was invalidated is remembered, milliseconds. */
   forMs: number;
-  seed: number;
+  hash: (entity: string) => number;
 };
 
 /** All models'. Memory has limits: beyond, the oldest entity's model refuses more than it must. */
@@ -77,12 +77,12 @@ export class Invalidations {
   readonly #group: TableGroup<ModelInvalidations>;
   readonly #slots = new EntrySlots(false);
   readonly #forMs: number;
-  readonly #seed: number;
+  readonly #hash: (entity: string) => number;
 
-  constructor({ maxTombstones, maxBytes, forMs, seed }: InvalidationsOptions) {
+  constructor({ maxTombstones, maxBytes, forMs, hash }: InvalidationsOptions) {
     this.#group = new TableGroup(maxTombstones, maxBytes);
     this.#forMs = forMs;
-    this.#seed = seed;
+    this.#hash = hash;
   }
 
   get members(): Iterable<ModelInvalidations> {
@@ -92,7 +92,7 @@ export class Invalidations {
   of(model: string): ModelInvalidations {
     const known = this.#byModel.get(model);
     if (known !== undefined) return known;
-    const table = new EntityTable({ totals: this.#group.totals, slots: this.#slots, seed: this.#seed });
+    const table = new EntityTable({ totals: this.#group.totals, slots: this.#slots, hash: this.#hash });
     const made = new ModelInvalidations(model, table);
     this.#byModel.set(model, made);
     this.#group.members.add(made);

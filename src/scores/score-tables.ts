@@ -18,7 +18,8 @@ export type ScoreTable = {
 export type ScoreTablesOptions = {
   maxEntries: number;
   maxBytes: number;
-  seed: number;
+  hash: (entity: string) => number;
+  /** Whether entries have a time until which they are trusted. */
   trusted: boolean;
 };
 
@@ -27,12 +28,12 @@ export class ScoreTables {
   readonly #byKey = new Map<string, ScoreTable>();
   /** Scopes as callers have them, so that a key need not be made for each look-up. */
   #byScope = new WeakMap<ScoreScope, ScoreTable>();
-  readonly #seed: number;
+  readonly #hash: (entity: string) => number;
   readonly #slots: EntrySlots;
 
-  constructor({ maxEntries, maxBytes, seed, trusted }: ScoreTablesOptions) {
+  constructor({ maxEntries, maxBytes, hash, trusted }: ScoreTablesOptions) {
     this.group = new TableGroup(maxEntries, maxBytes);
-    this.#seed = seed;
+    this.#hash = hash;
     this.#slots = new EntrySlots(trusted);
   }
 
@@ -45,7 +46,7 @@ export class ScoreTables {
   }
 
   add(scope: ScoreScope, invalid: ModelInvalidations): ScoreTable {
-    const table = new EntityTable({ totals: this.group.totals, slots: this.#slots, seed: this.#seed });
+    const table = new EntityTable({ totals: this.group.totals, slots: this.#slots, hash: this.#hash });
     const made = { scope, table, invalid };
     this.#byKey.set(keyOf(scope), made);
     this.#byScope.set(scope, made);
