@@ -1,4 +1,5 @@
 // Features in files, held in memory: read at start, and again when they change.
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { FileStoreDefinition } from '../config/feature-stores-file.ts';
 import { SetupError } from '../errors.ts';
@@ -213,10 +214,12 @@ class Thread {
   /** @throws SetupError (rejects with) what is wrong with the files */
   readonly loaded: Promise<Loaded>;
   readonly #worker: Worker;
+  readonly #exited: Promise<unknown>;
 
   constructor({ name, definition, wanted }: EmbeddedStoreOptions, files: readonly StoreFile[]) {
     const task: LoadTask = { store: name, definition, files, wanted };
     this.#worker = new Worker(ENTRY, { workerData: task });
+    this.#exited = once(this.#worker, 'exit').catch(() => {});
     this.loaded = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromLoad) => {
         if (message.kind === 'loaded') resolve(message.loaded);
@@ -228,7 +231,9 @@ class Thread {
   }
 
   async end(): Promise<void> {
-    await this.#worker.terminate();
+    this.#worker.postMessage('stop');
+    await this.loaded.catch(() => {});
+    await this.#exited;
   }
 }
 

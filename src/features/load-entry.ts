@@ -8,9 +8,12 @@ import { buffersOf } from './record-table.ts';
 export type FromLoad = { kind: 'loaded'; loaded: Loaded } | { kind: 'failed'; message: string; setup: boolean };
 
 const port = parentPort as NonNullable<typeof parentPort>;
+const stop = new AbortController();
+// A thread that is ended while DuckDB is at work takes the process along; so it is told.
+port.on('message', () => stop.abort());
 
 try {
-  const loaded = await loadTable(workerData as LoadTask);
+  const loaded = await loadTable(workerData as LoadTask, stop.signal);
   port.postMessage({ kind: 'loaded', loaded } satisfies FromLoad, buffersOf(loaded.table));
 } catch (error) {
   const setup = error instanceof SetupError;

@@ -50,18 +50,22 @@ const DATA_TYPES: Record<WantedFeature['type'], DataType> = {
   flag: 'bool',
 };
 
-/** @throws SetupError for files that can't be read, and columns that don't fit; Error in DuckDB's words */
-export async function loadTable(task: LoadTask): Promise<Loaded> {
+/** @throws SetupError for files that can't be read, and columns that don't fit; Error in DuckDB's words, or when it is stopped */
+export async function loadTable(task: LoadTask, stop: AbortSignal): Promise<Loaded> {
   const folder = mkdtempSync(join(tmpdir(), 'scorewire-features-'));
   try {
     const database = await Database.open(join(folder, 'load.db'), {
       temporaryDirectory: join(folder, 'tmp'),
       directories: undefined,
     });
+    const interrupt = (): void => database.interrupt();
+    stop.addEventListener('abort', interrupt);
+    if (stop.aborted) interrupt();
     try {
       await database.run("SET TimeZone = 'UTC'");
-      return await load(database, task);
+      return await load(database, task, stop);
     } finally {
+      stop.removeEventListener('abort', interrupt);
       database.close();
     }
   } finally {
@@ -69,7 +73,7 @@ export async function loadTable(task: LoadTask): Promise<Loaded> {
   }
 }
 
-async function load(database: Database, task: LoadTask): Promise<Loaded> {
+async function load(database: Database, task: LoadTask, stop: AbortSignal): Promise<Loaded> {
   const builder = new TableBuilder(task.wanted);
   const collector = new ChunkCollector();
   let skipped = 0;
@@ -80,6 +84,7 @@ async function load(database: Database, task: LoadTask): Promise<Loaded> {
       for await (const { data } of streamRows(database, source.sql, 0, source.rows, path)) {
         builder.add(readRows(data, source.plan, task.wanted, modifiedMs));
         collector.count(data);
+        stop.throwIfAborted();
       }
       skipped += source.skipped;
       await database.run('DROP TABLE IF EXISTS rows_read');
