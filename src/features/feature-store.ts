@@ -27,11 +27,13 @@ export type LookUp = 'hit' | 'miss' | 'corrupt' | 'unavailable';
 export interface FeatureObserver {
   /** So many entities were looked up in a store. */
   looked(store: string, outcome: LookUp, entities: number): void;
+  /** A store's data changed, and was read again or not. */
+  loaded(store: string, isRead: boolean): void;
   /** A model was given a record's values, which hold since so long. */
   used(model: string, ageSeconds: number): void;
 }
 
-export const nobody: FeatureObserver = { looked: () => {}, used: () => {} };
+export const nobody: FeatureObserver = { looked: () => {}, loaded: () => {}, used: () => {} };
 
 export interface FeatureStore {
   /** As the file of feature stores calls it. */
