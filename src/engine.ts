@@ -7,7 +7,7 @@ import type { Settings } from './config/settings.ts';
 import { SetupError } from './errors.ts';
 import { blockEncoder } from './features/block-encoder.ts';
 import { FeaturePipeline } from './features/feature-pipeline.ts';
-import type { FeatureStore } from './features/feature-store.ts';
+import type { FeatureStores } from './features/feature-stores.ts';
 import { type EncodedRow, rowOf } from './features/row.ts';
 import { type RowEncoder, rowEncoder } from './features/row-encoder.ts';
 import { sampleRows } from './features/sample-rows.ts';
@@ -63,8 +63,8 @@ export type EngineParts = {
   log: Logger;
   /** Absent: scores are not kept. */
   store?: ScoreStore | undefined;
-  /** By name; the models' views were checked against them. */
-  featureStores?: ReadonlyMap<string, FeatureStore>;
+  /** Absent: features come from requests, and from the time of day. */
+  featureStores?: FeatureStores;
 };
 
 export type EngineEvents = {
@@ -319,12 +319,7 @@ async function measure(
       settings.batching.latencyBudgetMs ??
       Math.max(DEFAULT_BUDGET_MS, Math.ceil(DEFAULT_BUDGET_RUNS * cost.predictMs(1))),
     cost,
-    features: new FeaturePipeline(
-      spec.name,
-      spec.rows,
-      spec.featureView,
-      featureStores?.get(spec.featureView.store ?? ''),
-    ),
+    features: featureStores?.pipeline(spec) ?? new FeaturePipeline(spec.name, spec.rows, spec.featureView, undefined),
     scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },
     storedScores: storedScoreLimits(spec, settings),
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],

@@ -1,11 +1,14 @@
 // The only place where parts are put together: build, warm, listen, drain.
 
 import { readFileSync } from 'node:fs';
+import { readFeatureStores } from './config/feature-stores-file.ts';
 import type { JobDefinition } from './config/job-definition.ts';
 import { readJobs } from './config/jobs-file.ts';
 import type { Settings } from './config/settings.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
+import { featureObserver } from './features/feature-metrics.ts';
+import { FeatureStores } from './features/feature-stores.ts';
 import { AdminGate } from './grpc/admin-gate.ts';
 import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
@@ -22,6 +25,7 @@ import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
 import { checkJobs } from './jobs/check-jobs.ts';
 import { JobRuns } from './jobs/job-runs.ts';
+import type { ModelSpec } from './models/model.ts';
 import { readRepository } from './models/repository.ts';
 import { openScoreStore } from './scores/open-store.ts';
 import { Admission } from './scoring/admission.ts';
@@ -93,6 +97,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   for (const name of ['', ...SERVICES, ...specs.map((spec) => spec.name)]) health.set(name, false);
 
   // Before the models are there the door is closed.
+  let featureStores: FeatureStores | undefined;
   let engine: Engine | undefined;
   let state: 'STARTING' | 'SERVING' | 'NOT_SERVING' | 'DRAINING' = 'STARTING';
   const servedModels = (): ModelRegistry => {
@@ -156,6 +161,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const stop = async () => {
     grpc.destroy();
     await http?.close();
+    await featureStores?.close();
     await store?.close();
     stopObserving();
     await tracing.shutdown();
@@ -182,10 +188,11 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         },
       );
     }
+    featureStores = await openFeatureStores(settings, specs, metrics, log);
     engine = await startEngine(
       settings,
       specs,
-      { metrics, log, store },
+      { metrics, log, store, featureStores },
       {
         workersChanged: (ready) => setServing(ready > 0),
       },
@@ -223,6 +230,23 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     await stop();
     throw error;
   }
+}
+
+function openFeatureStores(
+  { features, redis }: Settings,
+  specs: readonly ModelSpec[],
+  metrics: Metrics,
+  log: Logger,
+): Promise<FeatureStores> {
+  return FeatureStores.open({
+    definitions: features.file === undefined ? undefined : readFeatureStores(features.file),
+    file: features.file,
+    specs,
+    redisUrl: redis.url,
+    reloadMs: 1000 * features.reloadSeconds,
+    log,
+    observer: featureObserver(metrics),
+  });
 }
 
 function once<T>(action: () => Promise<T>): () => Promise<T> {

@@ -109,6 +109,21 @@ export function createMetrics(registry: Registry) {
     ),
     /** store */
     redisAway: gauge('scorewire.redis.away', '1', 'Whether Redis is not asked now, as it did not answer: 1 or 0.'),
+    /** store, result: hit, miss, corrupt, unavailable */
+    featureLookUps: counter(
+      'scorewire.features.lookups',
+      '{lookup}',
+      'Look-ups of stored features, by entity; corrupt: a record that can not be read, and counts as absent.',
+    ),
+    /** store, result: read, failed */
+    featureLoads: counter('scorewire.features.loads', '{load}', 'Times that the files of a feature store had changed.'),
+    /** model */
+    featureAge: histogram(
+      'scorewire.features.age',
+      's',
+      'Age of stored features when a model was given them.',
+      [1, 10, 60, 300, 900, 3600, 21_600, 43_200, 86_400, 172_800, 604_800],
+    ),
     /** job, state: succeeded, failed, cancelled */
     jobRuns: counter('scorewire.job.runs', '{run}', 'Runs of jobs that ended.'),
     /** job, result: scored, rejected */
