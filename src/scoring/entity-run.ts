@@ -2,6 +2,7 @@
 import { blockRows } from '../batching/bulk-lane.ts';
 import type { Scheduler } from '../batching/scheduler.ts';
 import { invalidField, type ScorewireError, toScorewireError } from '../errors.ts';
+import { encodeCompleted } from '../features/encode-completed.ts';
 import { PickedSource } from '../features/picked-source.ts';
 import type { ColumnReader, RowSource } from '../features/row-source.ts';
 import type { StoredScore } from '../scores/score-store.ts';
@@ -193,16 +194,13 @@ export class EntityRun {
     try {
       const complete = await model.features.completeMany(rows, names, 0, places.length, Date.now(), BATCH_MS);
       if (this.#ended) return;
-      const wrong = new Map(complete.errors.map(({ row, error }) => [row, error]));
-      for (const [index, error] of wrong) fail(index, error);
-      const right = allOf(places.length).filter((index) => !wrong.has(index));
-      for (const index of right) piece.asOfMs[places[index] as number] = complete.asOfMs[index] as number;
-      const usable = wrong.size === 0 ? complete.rows : new PickedSource(complete.rows, right);
+      for (const [index, place] of places.entries()) piece.asOfMs[place] = complete.asOfMs[index] as number;
       const step = blockRows(model);
-      for (let start = 0; start < right.length; start += step) {
-        const block = model.encodeBlock(usable, start, Math.min(right.length, start + step));
-        for (const { row, error } of block.errors) fail(right[row] as number, error);
-        const rowsOfAll = block.rows.map((row) => absolute[right[row] as number] as number);
+      for (let start = 0; start < places.length; start += step) {
+        const end = Math.min(places.length, start + step);
+        const block = encodeCompleted(model.encodeBlock, complete, start, end);
+        for (const { row, error } of block.errors) fail(row, error);
+        const rowsOfAll = block.rows.map((row) => absolute[row] as number);
         if (block.rows.length > 0) blocks.push({ ...block, rows: rowsOfAll });
       }
     } catch (cause) {

@@ -193,8 +193,10 @@ export type ModelCells = {
   readonly answers: Readonly<Record<AnswerOrigin, CounterCell>>;
 };
 
+const LOOK_UP_RESULTS = ['hit', 'miss', 'unavailable'] as const;
+
 /** How look-ups of stored scores ended. */
-export type LookUpCells = { readonly hit: CounterCell; readonly miss: CounterCell; readonly unavailable: CounterCell };
+export type LookUpCells = Readonly<Record<(typeof LOOK_UP_RESULTS)[number], CounterCell>>;
 
 const ANSWER_ORIGINS = ['precomputed', 'real_time', 'stale', 'default'] as const;
 
@@ -209,15 +211,16 @@ export function modelCells(metrics: Metrics, model: string, version: string, sco
     batchRows: metrics.batchRows.cell(of),
     score: (score === 'probability' ? metrics.probabilities : metrics.values).cell(of),
     sessionsCreated: metrics.sessionsCreated.cell(of),
-    lookUps: {
-      hit: metrics.lookUps.cell({ ...of, result: 'hit' }),
-      miss: metrics.lookUps.cell({ ...of, result: 'miss' }),
-      unavailable: metrics.lookUps.cell({ ...of, result: 'unavailable' }),
-    },
-    answers: Object.fromEntries(
-      ANSWER_ORIGINS.map((origin) => [origin, metrics.answers.cell({ ...of, origin })]),
-    ) as Record<AnswerOrigin, CounterCell>,
+    lookUps: cellsBy(LOOK_UP_RESULTS, (result) => metrics.lookUps.cell({ ...of, result })),
+    answers: cellsBy(ANSWER_ORIGINS, (origin) => metrics.answers.cell({ ...of, origin })),
   };
+}
+
+function cellsBy<Name extends string>(
+  names: readonly Name[],
+  cell: (name: Name) => CounterCell,
+): Readonly<Record<Name, CounterCell>> {
+  return Object.fromEntries(names.map((name) => [name, cell(name)])) as Record<Name, CounterCell>;
 }
 
 /** Forgets what `modelCells` found, once the version is unloaded and its last request done. */
@@ -226,6 +229,8 @@ export function removeModelCells(metrics: Metrics, model: string, version: strin
   for (const family of [queueDelay, inference, features, batchRows, probabilities, values, sessionsCreated]) {
     family.remove({ model, version });
   }
+  for (const result of LOOK_UP_RESULTS) metrics.lookUps.remove({ model, version, result });
+  for (const origin of ANSWER_ORIGINS) metrics.answers.remove({ model, version, origin });
 }
 
 /** A Markdown table of the metrics, for the reference page. */

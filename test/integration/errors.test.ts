@@ -228,15 +228,6 @@ describe('INVALID_ARGUMENT', () => {
 });
 
 describe('UNIMPLEMENTED', () => {
-  test('an entity without a row', async () => {
-    const failure = await score('risk', undefined, { entity: { $case: 'entityId', value: 'a' } });
-    expect(failure).toMatchObject({ code: 'UNIMPLEMENTED', reason: 'NO_ROW' });
-  });
-
-  test.each([1, 3] as const)('policy %d, which needs a store', async (policy) => {
-    expect(await score('risk', [1, 2], { policy })).toMatchObject({ code: 'UNIMPLEMENTED', reason: 'NO_STORE' });
-  });
-
   test('methods that are yet to come', async () => {
     const { models } = server.client;
     expect((await failureOf(promised((done) => models.loadModel({ model: 'risk' }, done)))).code).toBe('UNIMPLEMENTED');
@@ -248,6 +239,27 @@ describe('UNIMPLEMENTED', () => {
 
 test('REAL_TIME_ONLY is what a row has anyway', async () => {
   expect((await server.client.score('risk', [1, 1], { policy: 2 })).score).toBe(0.5);
+});
+
+describe('an entity', () => {
+  test('alone, of a model without a feature store', async () => {
+    const failure = await score('risk', undefined, { entity: { $case: 'entityId', value: 'a' } });
+    expect(failure).toMatchObject({ code: 'FAILED_PRECONDITION', reason: 'NO_FEATURES' });
+  });
+
+  test('and no row is nothing', async () => {
+    expect(await score('risk', undefined)).toMatchObject({ code: 'INVALID_ARGUMENT', violations: [{ field: 'row' }] });
+  });
+
+  test.each([1, 3] as const)('is what policy %d needs', async (policy) => {
+    const violations = [{ field: 'entity_id' }];
+    expect(await score('risk', [1, 2], { policy })).toMatchObject({ code: 'INVALID_ARGUMENT', violations });
+  });
+
+  test('a policy that there is not', async () => {
+    const failure = await score('risk', [1, 2], { policy: 9 as 0 });
+    expect(failure).toMatchObject({ code: 'INVALID_ARGUMENT', violations: [{ field: 'policy' }] });
+  });
 });
 
 describe('INTERNAL', () => {

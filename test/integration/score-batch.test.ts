@@ -192,7 +192,6 @@ test('no rows', async () => {
 describe('refused whole, naming the field', () => {
   test.each([
     ['no rows at all', {}, Status.INVALID_ARGUMENT, /^rows: /],
-    ['entity ids alone', { entityIds: ['a'] }, Status.UNIMPLEMENTED, /^rows: /],
     ['half a row', matrix(2, [1, 2, 3]), Status.INVALID_ARGUMENT, /^matrix\.values: .*rows of 2 values, found 3/],
     ['no columns said', matrix(0, [1, 2]), Status.INVALID_ARGUMENT, /^matrix\.columns: /],
     ['other columns', matrix(3, [1, 2, 3]), Status.INVALID_ARGUMENT, /^matrix\.columns: expected 2 columns, found 3/],
@@ -235,7 +234,12 @@ describe('refused whole, naming the field', () => {
       /^chunk_rows: /,
     ],
     ['no such model', { model: 'nobody', ...matrix(2, [1, 2]) }, Status.NOT_FOUND, /nobody/],
-    ['a policy of the store', { ...matrix(2, [1, 2]), policy: 1 as const }, Status.UNIMPLEMENTED, /^policy: /],
+    [
+      'a policy of the store without ids',
+      { ...matrix(2, [1, 2]), policy: 1 as const },
+      Status.INVALID_ARGUMENT,
+      /^entity_ids: /,
+    ],
   ])('%s', async (_, request, code, details) => {
     const answer = await batch(request as Partial<ScoreBatchRequest>);
     expect(answer).toMatchObject({ code, details: expect.stringMatching(details), chunks: [] });

@@ -110,7 +110,7 @@ test('an item that fails says why, and the others are answered', async () => {
     [2, 'MODEL_NOT_FOUND'],
     [3, 'INVALID_FIELD'],
     [4, 'INVALID_ROW'],
-    [5, 'NO_ROW'],
+    [5, 'NO_FEATURES'],
     [6, 0.5],
   ]);
   const wrong = talk.results.find(({ id }) => id === 4n)?.outcome;

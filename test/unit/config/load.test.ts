@@ -87,6 +87,11 @@ describe('where a value comes from', () => {
       trace_endpoint: 'https://collector/v1/traces',
       max_rows: '8',
       max_delay_ms: '0.5',
+      kind: 'tiered',
+      max_bytes: '2097152',
+      write_back: 'off',
+      url: 'redis://cache:6379',
+      prefix: 'p',
     };
     const env = Object.fromEntries(
       [...settingEntries.values()].map(({ key, environment }) => [

@@ -17,12 +17,14 @@ describe('chunkOf', () => {
     const made = chunk(10, [0.5, Number.NaN]);
     made.segments[0] = 2;
     made.labels[0] = 1;
+    made.origins[0] = 2;
     expect(chunkOf(made, NO_LIMIT)).toEqual({
       firstRow: 10,
       rows: Uint32Array.of(),
       scores: Float32Array.of(0.5, Number.NaN),
       labels: Int32Array.of(1, -1),
       segments: Int32Array.of(2, -1),
+      origins: Uint8Array.of(2, 0),
       errors: [],
     });
   });

@@ -246,7 +246,10 @@ describe('a store that is elsewhere', () => {
   };
 
   it('answers as one in memory does', async () => {
-    const { score } = setUp({}, remote(async () => [aScore({ score: 0.75, scoredAtMs: Date.now() })]));
+    const { score } = setUp(
+      {},
+      remote(async () => [aScore({ score: 0.75, scoredAtMs: Date.now() })]),
+    );
     const told = score();
     await vi.waitFor(() => expect(told.times).toBe(1));
     expect(told.answer).toMatchObject({ origin: 'precomputed', score: 0.75 });
@@ -254,7 +257,10 @@ describe('a store that is elsewhere', () => {
 
   it('and away leaves the model, and is counted', async () => {
     const gone = new ScorewireError('unavailable', 'STORE_UNAVAILABLE', 'away');
-    const { s, score, reply, cells } = setUp({}, remote(() => Promise.reject(gone)));
+    const { s, score, reply, cells } = setUp(
+      {},
+      remote(() => Promise.reject(gone)),
+    );
     const told = score();
     const only = score({ policy: 'precomputed_only' });
     await vi.waitFor(() => expect(cells.unavailable.value).toBe(2));
