@@ -32,7 +32,7 @@ export function wantedFeatures(store: string, specs: readonly ModelSpec[]): Want
       const text = takers.find(({ feature }) => feature.type === 'text');
       const other = takers.find(({ feature }) => feature.type !== 'text');
       throw new SetupError(
-        `feature store ${store}: ${name} is text for model ${text?.model}, and a ${other?.feature.type} for model ${other?.model}`,
+        `feature store ${store}: ${name} is text for model ${text?.model}, and ${other?.feature.type} for model ${other?.model}`,
       );
     }
     return {
