@@ -24,6 +24,7 @@ import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
 import { checkJobs } from './jobs/check-jobs.ts';
+import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
 import type { ModelSpec } from './models/model.ts';
 import { readRepository } from './models/repository.ts';
@@ -118,7 +119,14 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     (name) => engine?.models.has(name) ?? false,
   );
   const scoreStreams = new ScoreStreams(edge, score);
-  const jobRuns = new JobRuns(jobs, () => (engine as Engine).bulkScorer, settings.jobs.maxRunning, metrics, log);
+  const jobRuns = new JobRuns(
+    jobs,
+    () => (engine as Engine).bulkScorer,
+    settings.jobs.maxRunning,
+    featureSources(settings),
+    metrics,
+    log,
+  );
   const readyJobs = (): JobRuns => {
     servedModels();
     return jobRuns;

@@ -7,11 +7,14 @@ import type { Settings } from '../config/settings.ts';
 import { show } from '../config/sources.ts';
 import { startEngine } from '../engine.ts';
 import { ScorewireError, SetupError } from '../errors.ts';
+import { featureSources } from '../jobs/feature-sources.ts';
 import { JobRun, JobStopped, tooManyRejected } from '../jobs/job-run.ts';
 import { readRepository } from '../models/repository.ts';
+import { openScoreStore } from '../scores/open-store.ts';
+import type { ScoreStore } from '../scores/score-store.ts';
 import { Registry } from '../telemetry/instruments.ts';
-import { createLogger } from '../telemetry/log.ts';
-import { createMetrics } from '../telemetry/metrics.ts';
+import { createLogger, type Logger } from '../telemetry/log.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { JobProgressView } from './job-progress.ts';
 import { summaryText } from './job-summary.ts';
 import { addSettingOptions } from './serve.ts';
@@ -33,6 +36,7 @@ type RunFlags = {
   rejects?: string;
   entity?: string;
   maxRejected?: number;
+  toStore?: boolean;
   fresh?: boolean;
   json?: boolean;
 };
@@ -55,6 +59,10 @@ export function addJobRun(job: Command): void {
         '--entity <column>',
         'whom a row is about (default: entity_id, id, or the only other column that ends in _id)',
       )
+      .option(
+        '--to-store',
+        'put the scores into the score store as well, for servers to answer from (store.kind redis or tiered)',
+      )
       .option('--rejects <path>', 'where rows without a score go (default: OUTPUT.rejects.jsonl)')
       .option('--input-format <format>', 'parquet, csv or jsonl, where the ending of the path does not say')
       .option('--output-format <format>', 'parquet, csv or jsonl, where the ending of the path does not say')
@@ -66,7 +74,7 @@ export function addJobRun(job: Command): void {
     .action(async (name: string | undefined, flags: RunFlags) => {
       const { settings } = loadSettings({ file: flags.config, env: process.env, flags });
       const definition = name === undefined ? definitionOf(flags) : namedJob(name, settings, flags);
-      process.exitCode = await run(definition, settings, flags);
+      process.exitCode = await run(name ?? '', definition, settings, flags);
     });
 }
 
@@ -106,6 +114,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   max_rejected: '--max-rejected',
   input_format: '--input-format',
   output_format: '--output-format',
+  store: '--to-store',
 };
 
 function definitionOf(flags: RunFlags): JobDefinition {
@@ -120,6 +129,7 @@ function definitionOf(flags: RunFlags): JobDefinition {
     rejects: flags.rejects,
     entity: flags.entity,
     max_rejected: flags.maxRejected,
+    store: flags.toStore,
   };
   const result = jobSchema.safeParse(given);
   if (result.success) return jobDefinition(result.data);
@@ -141,6 +151,7 @@ const SAID_BY_JOB = [
   'rejects',
   'entity',
   'maxRejected',
+  'toStore',
 ] as const;
 
 function namedJob(name: string, { jobs }: Settings, flags: RunFlags): JobDefinition {
@@ -155,7 +166,17 @@ function namedJob(name: string, { jobs }: Settings, flags: RunFlags): JobDefinit
   throw new SetupError(`${jobs.file} has no job ${name}; it has ${[...defined.keys()].join(', ') || 'none'}`);
 }
 
-async function run(definition: JobDefinition, settings: Settings, flags: RunFlags): Promise<number> {
+/** @throws SetupError for a store that lives in a server */
+function sharedStore(settings: Settings, metrics: Metrics, log: Logger): ScoreStore {
+  const { kind } = settings.store;
+  const store = kind === 'redis' || kind === 'tiered' ? openScoreStore(settings, metrics, log) : undefined;
+  if (store !== undefined) return store;
+  throw new SetupError(
+    `store: the score store is ${kind === 'off' ? 'off' : 'in the memory of a server'}: start the job there (scorewire job start), or have the scores in Redis (--set store.kind=redis)`,
+  );
+}
+
+async function run(name: string, definition: JobDefinition, settings: Settings, flags: RunFlags): Promise<number> {
   const { level } = settings.log;
   const log = createLogger({ ...settings.log, level: level === 'info' ? 'warn' : level }, process.stderr);
   const { specs, warnings } = await readRepository(settings.models.dir);
@@ -165,12 +186,10 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     const names = [...new Set(specs.map(({ name }) => name))].join(', ');
     throw new SetupError(`model: ${settings.models.dir} has no model ${definition.model}; it has ${names || 'none'}`);
   }
-  const engine = await startEngine(
-    settings,
-    wanted,
-    { metrics: createMetrics(new Registry()), log },
-    { workersChanged: () => {} },
-  );
+  const features = featureSources(settings);
+  const metrics = createMetrics(new Registry());
+  const store = definition.store ? sharedStore(settings, metrics, log) : undefined;
+  const engine = await startEngine(settings, wanted, { metrics, log, store }, { workersChanged: () => {} });
   const view = new JobProgressView(process.stderr);
   let interrupted = false;
   const interrupt = (): void => {
@@ -184,7 +203,7 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     job = new JobRun(
       engine.bulkScorer,
       definition,
-      { fresh: flags.fresh ?? false, confined: false },
+      { fresh: flags.fresh ?? false, confined: false, name, features },
       { progress: (progress) => view.show(progress), note: (text) => view.note(text) },
     );
     process.on('SIGINT', interrupt);
@@ -205,5 +224,6 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
     await engine.close();
+    await store?.close();
   }
 }

@@ -3,6 +3,7 @@ import type { JobDefinition } from '../config/job-definition.ts';
 import { type JobSummary, tooManyRejected } from '../jobs/job-run.ts';
 
 export function summaryText(summary: JobSummary, definition: JobDefinition): string {
+  const { stored } = summary;
   const { model, version, rows, scored, rejected, segments, resumed, highRisk, seconds, rowsPerSecond } = summary;
   const lines: [string, string][] = [
     ['model', `${model}, version ${version}`],
@@ -17,6 +18,11 @@ export function summaryText(summary: JobSummary, definition: JobDefinition): str
   lines.push(['seconds', seconds.toFixed(1)]);
   lines.push(['rows a second', count(Math.round(rowsPerSecond))]);
   lines.push(['scores', definition.output]);
+  if (stored !== undefined) {
+    lines.push(['stored', count(stored.stored)]);
+    if (stored.outdated > 0) lines.push(['  outdated', count(stored.outdated)]);
+    if (stored.invalidated > 0) lines.push(['  invalidated', count(stored.invalidated)]);
+  }
   if (rows > scored) lines.push(['rejected rows', definition.rejects]);
   const width = Math.max(...lines.map(([name]) => name.length));
   const text = lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');

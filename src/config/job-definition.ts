@@ -13,6 +13,8 @@ const path = text('a path');
 const paths = { error: 'a path, a glob, or a list of these' };
 const format = z.enum(FILE_FORMATS, { error: FILE_FORMATS.join(', ') });
 const share = { error: 'a share from 0 to 1' };
+const PERIOD = { error: 'a time such as 15m, 1h or 1d' };
+const period = z.string(PERIOD).regex(/^[1-9]\d{0,5}[smhd]$/, PERIOD);
 const version = { error: 'a whole number from 1 on' };
 
 export const jobSchema = z
@@ -28,6 +30,9 @@ export const jobSchema = z
       output_format: format.optional(),
       rejects: path.optional(),
       entity: text('the name of a column').optional(),
+      store: z.boolean({ error: 'true or false' }).optional(),
+      every: period.optional(),
+      late_after: period.optional(),
       max_rejected: z.number(share).min(0, share).max(1, share).optional(),
     },
     { error: 'a map of keys' },
@@ -60,9 +65,16 @@ export type JobDefinition = {
   entity: string | undefined;
   /** From 0 to 1. */
   maxRejected: number;
+  /** Whether its scores are answers of the server: they go into the score store as well. */
+  store: boolean;
+  /** A server runs it by itself so often, seconds; absent: when it is told to. */
+  everySeconds: number | undefined;
+  /** Without a success for so long, seconds, it is late; absent: twice `everySeconds`, or never. */
+  lateAfterSeconds: number | undefined;
 };
 
 export function jobDefinition(given: z.infer<typeof jobSchema>): JobDefinition {
+  const everySeconds = secondsOf(given.every);
   return {
     model: given.model,
     version: given.version,
@@ -75,7 +87,17 @@ export function jobDefinition(given: z.infer<typeof jobSchema>): JobDefinition {
     rejects: given.rejects ?? `${given.output}.rejects.jsonl`,
     entity: given.entity,
     maxRejected: given.max_rejected ?? DEFAULT_MAX_REJECTED,
+    store: given.store ?? false,
+    everySeconds,
+    lateAfterSeconds: secondsOf(given.late_after) ?? (everySeconds === undefined ? undefined : 2 * everySeconds),
   };
+}
+
+const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+function secondsOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  return Number(text.slice(0, -1)) * UNIT_SECONDS[text.slice(-1) as keyof typeof UNIT_SECONDS];
 }
 
 /** The mistakes in what was parsed as a job, each with the key and what is allowed. */

@@ -16,13 +16,16 @@ export type FeatureStoresOptions = {
   /** That file, for messages. */
   file: string | undefined;
   /** Of all models and versions that take features. */
-  specs: readonly ModelSpec[];
+  specs: readonly ViewedModel[];
   redisUrl: string;
   /** Between two looks at the files of stores that are held in memory. */
   reloadMs: number;
   log?: Logger;
   observer?: FeatureObserver;
 };
+
+/** A model, as far as its features go. */
+export type ViewedModel = Pick<ModelSpec, 'name' | 'rows' | 'featureView'>;
 
 export class FeatureStores {
   readonly #stores = new Map<string, FeatureStore>();
@@ -52,7 +55,7 @@ export class FeatureStores {
     this.#observer = observer;
   }
 
-  pipeline({ name, rows, featureView }: Pick<ModelSpec, 'name' | 'rows' | 'featureView'>): FeaturePipeline {
+  pipeline({ name, rows, featureView }: ViewedModel): FeaturePipeline {
     const store = featureView.store === undefined ? undefined : this.#stores.get(featureView.store);
     return new FeaturePipeline(name, rows, featureView, store, this.#observer);
   }

@@ -15,7 +15,10 @@ export type WantedFeature = {
 };
 
 /** @throws SetupError where models want a feature as a text and as something else */
-export function wantedFeatures(store: string, specs: readonly ModelSpec[]): WantedFeature[] {
+export function wantedFeatures(
+  store: string,
+  specs: readonly Pick<ModelSpec, 'name' | 'rows' | 'featureView'>[],
+): WantedFeature[] {
   const wanted = new Map<string, { model: string; feature: Feature }[]>();
   for (const { name: model, rows, featureView } of specs) {
     if (featureView.store !== store || rows.kind !== 'features') continue;

@@ -4,6 +4,8 @@ import { badValues, type ColumnPlan, type PlannedFeature } from '../duckdb/input
 import { readColumn, readNulls } from '../duckdb/vectors.ts';
 import type { ScorewireError } from '../errors.ts';
 import { type BlockEncoder, blockEncoder } from '../features/block-encoder.ts';
+import { encodeCompleted } from '../features/encode-completed.ts';
+import type { CompleteRows, FeaturePipeline } from '../features/feature-pipeline.ts';
 import type { RowValue } from '../features/row.ts';
 import { rowEncoder } from '../features/row-encoder.ts';
 import { type Column, ColumnRows } from '../features/row-source.ts';
@@ -13,21 +15,37 @@ import { free, type TensorData } from '../tensor.ts';
 import type { InputChunk } from './job-input.ts';
 import type { RejectedRow } from './job-sink.ts';
 
-export type EncodedChunk = { piece: RowPiece; rejected: RejectedRow[] };
+export type EncodedChunk = {
+  piece: RowPiece;
+  rejected: RejectedRow[];
+  /** Since when the features of a row hold, milliseconds since 1970. */
+  asOfMs: Float64Array;
+};
+
+/** What a feature store may take for a chunk, milliseconds: nobody waits for an answer. */
+const FEATURES_MS = 30_000;
 
 export class ChunkEncoder {
   readonly #blockRows: number;
   readonly #encode: BlockEncoder;
+  readonly #pipeline: FeaturePipeline;
+  readonly #inputAsOfMs: number;
 
-  /** @param blockRows rows of a block at most */
-  constructor(model: string, layout: FeatureLayout, blockRows: number) {
+  /**
+   * @param blockRows rows of a block at most
+   * @param pipeline finds what the input doesn't have
+   * @param inputAsOfMs since when the input's own values hold
+   */
+  constructor(model: string, layout: FeatureLayout, blockRows: number, pipeline: FeaturePipeline, inputAsOfMs: number) {
     this.#blockRows = blockRows;
+    this.#pipeline = pipeline;
+    this.#inputAsOfMs = inputAsOfMs;
     // Columns have the names of their features here, be it that they were told by their places.
     const named = { ...layout, named: true };
     this.#encode = blockEncoder(named, rowEncoder(model, named));
   }
 
-  encode({ firstRow, data, plan }: InputChunk): EncodedChunk {
+  async encode({ firstRow, data, plan }: InputChunk): Promise<EncodedChunk> {
     const { features } = plan;
     const rows = data.rowCount;
     const columns = new Map<string, Column>();
@@ -40,8 +58,11 @@ export class ChunkEncoder {
     const reject = (row: number, reason: string, field: string, message: string): void => {
       rejected.push({ ...rowAt(data, row, plan), row: firstRow + row, reason, field, message });
     };
+    const complete = this.#pipeline.adds ? await this.#complete(source, data, columns.size > 0) : undefined;
     for (let from = 0; from < rows; from += this.#blockRows) {
-      const block = this.#encode(source, from, Math.min(rows, from + this.#blockRows));
+      const to = Math.min(rows, from + this.#blockRows);
+      const block =
+        complete === undefined ? this.#encode(source, from, to) : encodeCompleted(this.#encode, complete, from, to);
       for (const { row, error } of block.errors) {
         const { field, message } = described(error);
         reject(row, error.reason, field, message);
@@ -56,8 +77,24 @@ export class ChunkEncoder {
       }
     }
     for (const { values } of columns.values()) free(values as TensorData);
-    return { piece: { firstRow, rows, blocks }, rejected };
+    const asOfMs = complete?.asOfMs ?? new Float64Array(rows).fill(this.#inputAsOfMs);
+    return { piece: { firstRow, rows, blocks }, rejected, asOfMs };
   }
+
+  /** @param brings whether the input has any of the features */
+  async #complete(source: ColumnRows, data: DuckDBDataChunk, brings: boolean): Promise<CompleteRows> {
+    const rows = brings || !this.#pipeline.byEntity ? source : undefined;
+    const entities = entitiesOf(data).map((entity) => entity ?? '');
+    const complete = await this.#pipeline.completeMany(rows, entities, 0, source.count, Date.now(), FEATURES_MS);
+    if (!brings) return complete;
+    return { ...complete, asOfMs: complete.asOfMs.map((ms) => Math.min(ms, this.#inputAsOfMs)) };
+  }
+}
+
+/** Whom the rows of a chunk are about; null: nobody. */
+export function entitiesOf(data: DuckDBDataChunk): (string | null)[] {
+  const { values, nulls } = readColumn(data, 0);
+  return Array.from(values as readonly string[], (entity, row) => (nulls?.[row] === 1 ? null : entity));
 }
 
 /** Texts that could not be cast go where their values would be, so that the encoder says what is wrong with them. */

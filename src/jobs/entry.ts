@@ -7,15 +7,20 @@ import { checkFormats } from '../duckdb/file-format.ts';
 import { featureLayout } from '../duckdb/input-columns.ts';
 import { saidBy } from '../duckdb/read-rows.ts';
 import { SetupError } from '../errors.ts';
+import type { FeatureStores } from '../features/feature-stores.ts';
+import type { Feature } from '../models/model.ts';
+import type { PutCounts } from '../scores/score-store.ts';
 import type { TensorData } from '../tensor.ts';
-import { ChunkEncoder, rowAt } from './encode-chunk.ts';
+import { ChunkEncoder, entitiesOf, rowAt } from './encode-chunk.ts';
 import { FileSink } from './file-sink.ts';
 import { checkTargets, checkUnchanged, type FoundFile, findFiles } from './input-files.ts';
 import type { InputChunk } from './job-input.ts';
 import type { JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
 import { beginOrResume, holdsScores, makeFolder, openState, removeState } from './job-state.ts';
-import type { FromJob, JobPhase, JobTask, ToJob } from './messages.ts';
+import type { FromJob, JobPhase, JobTask, KeptRows, ToJob } from './messages.ts';
+import { openFeatures } from './open-features.ts';
 import { openInput } from './open-input.ts';
+import { StoreSink } from './store-sink.ts';
 
 /** Chunks that are with the workers, or wait for them, at once: some 30,000 rows. */
 const MAX_PIECES = 16;
@@ -30,11 +35,13 @@ class Stopped extends Error {}
 type Scored = Extract<ToJob, { kind: 'scored' }>;
 
 /** A chunk that the workers have. */
-type Pending = { chunk: InputChunk; rejected: RejectedRow[]; scored: Promise<Scored> };
+type Pending = { chunk: InputChunk; rejected: RejectedRow[]; asOfMs: Float64Array; scored: Promise<Scored> };
 
 const port = parentPort as NonNullable<typeof parentPort>;
 const task = workerData as JobTask;
 const waiting = new Map<number, { resolve: (scored: Scored) => void; reject: (error: Stopped) => void }>();
+/** Who waits for the score store. */
+let keeping: { resolve: (counts: PutCounts) => void; reject: (error: Stopped) => void } | undefined;
 let isStopped = false;
 /** Tells a query that is under way. */
 let onStop: () => void = () => {};
@@ -43,7 +50,12 @@ port.on('message', (message: ToJob) => {
   if (message.kind === 'stop') {
     isStopped = true;
     for (const { reject } of waiting.values()) reject(new Stopped());
+    keeping?.reject(new Stopped());
     onStop();
+    return;
+  }
+  if (message.kind === 'kept') {
+    keeping?.resolve(message.counts);
     return;
   }
   waiting.get(message.firstRow)?.resolve(message);
@@ -71,7 +83,16 @@ function failure(error: NodeJS.ErrnoException): { message: string; setup: boolea
 async function run(): Promise<void> {
   const { definition, directories, fresh } = task;
   checkFormats(definition);
-  const database = await openState(definition.output, directories, fresh);
+  const stores = await openFeatures(task);
+  try {
+    await scoreInto(await openState(definition.output, directories, fresh), stores);
+  } finally {
+    await stores.close();
+  }
+}
+
+async function scoreInto(database: Database, stores: FeatureStores): Promise<void> {
+  const { definition, fresh } = task;
   try {
     const files = await findFiles(database, definition);
     checkTargets(definition, files);
@@ -82,12 +103,15 @@ async function run(): Promise<void> {
     const show = (phase: JobPhase): void => tell({ kind: 'progress', progress: { phase, ...progress } });
     show('reading');
     const layout = featureLayout(task.model.name, task.model.rows);
-    const model = { name: task.model.name, layout };
+    const pipeline = stores.pipeline({ ...task.model, featureView: task.model.view });
+    const elsewhere = ({ source }: Feature): boolean =>
+      source === 'computed' || (source === 'store' && pipeline.byEntity);
+    const model = { name: task.model.name, layout, elsewhere };
     const input = await interruptible(database, openInput(database, definition, files, model));
     checkUnchanged(files);
     await database.settle();
-    const encoder = new ChunkEncoder(model.name, layout, task.model.blockRows);
-    const sink: JobSink = await FileSink.open({
+    const encoder = new ChunkEncoder(model.name, layout, task.model.blockRows, pipeline, asOf(files));
+    const toFiles = await FileSink.open({
       database,
       definition,
       model: task.model,
@@ -97,6 +121,9 @@ async function run(): Promise<void> {
         if (input.inFiles) checkUnchanged(files);
       },
     });
+    const toStore = definition.store ? new StoreSink(toFiles, keep) : undefined;
+    await toStore?.catchUp(database);
+    const sink: JobSink = toStore ?? toFiles;
     progress.rows = input.rows;
     progress.done = sink.rowsKept;
     progress.resumed = sink.rowsKept;
@@ -125,6 +152,20 @@ async function run(): Promise<void> {
   }
 }
 
+/** Since when the input's own values hold: since the oldest of its files was written. */
+function asOf(files: readonly FoundFile[]): number {
+  return files.reduce((least, { modifiedMs }) => Math.min(least, modifiedMs), Date.now());
+}
+
+/** Has the I/O thread put scores into the score store. */
+function keep(rows: KeptRows): Promise<PutCounts> {
+  return new Promise((resolve, reject) => {
+    if (isStopped) throw new Stopped();
+    keeping = { resolve, reject };
+    tell({ kind: 'keep', rows });
+  });
+}
+
 /** Scores all chunks, several at a time, and hands them on in order. */
 async function score(
   chunks: AsyncGenerator<InputChunk>,
@@ -150,7 +191,7 @@ async function score(
   try {
     for await (const chunk of chunks) {
       if (pending.length === MAX_PIECES) await takeOldest();
-      pending.push(send(chunk, encoder));
+      pending.push(await send(chunk, encoder));
       collector.count(chunk.data);
     }
     while (pending.length > 0) await takeOldest();
@@ -161,22 +202,22 @@ async function score(
   }
 }
 
-function send(chunk: InputChunk, encoder: ChunkEncoder): Pending {
-  const { piece, rejected } = encoder.encode(chunk);
+async function send(chunk: InputChunk, encoder: ChunkEncoder): Promise<Pending> {
+  const { piece, rejected, asOfMs } = await encoder.encode(chunk);
   const scored = new Promise<Scored>((resolve, reject) => waiting.set(piece.firstRow, { resolve, reject }));
   // Whoever waits for the oldest hears of it.
   scored.catch(() => {});
   if (isStopped) throw new Stopped();
   const buffers = piece.blocks.flatMap(({ rows, inputs }) => [rows, ...inputs].flatMap(bufferOf));
   port.postMessage({ kind: 'piece', piece } satisfies FromJob, buffers);
-  return { chunk, rejected, scored };
+  return { chunk, rejected, asOfMs, scored };
 }
 
 function bufferOf(data: TensorData | Int32Array): ArrayBuffer[] {
   return Array.isArray(data) ? [] : [data.buffer as ArrayBuffer];
 }
 
-function scoredRows({ chunk, rejected }: Pending, scored: Scored): ScoredRows {
+function scoredRows({ chunk, rejected, asOfMs }: Pending, scored: Scored): ScoredRows {
   const { scores, labels, segments, errors } = scored;
   const { firstRow, data, plan } = chunk;
   for (const { row, reason, message } of errors) {
@@ -187,7 +228,8 @@ function scoredRows({ chunk, rejected }: Pending, scored: Scored): ScoredRows {
     labels[row - firstRow] = -1;
     segments[row - firstRow] = -1;
   }
-  return { firstRow, scores, labels, segments, rejected, scoredAtMs: Date.now() };
+  const entities = () => entitiesOf(data);
+  return { firstRow, scores, labels, segments, rejected, scoredAtMs: Date.now(), asOfMs, entities };
 }
 
 /** Everything that decides what the scores are. */

@@ -51,6 +51,13 @@ export class FileSink implements JobSink {
     return new FileSink(parts, await parts.database.connect(), Number(kept.kept), Number(kept.rejected));
   }
 
+  /** SELECT of what is kept already: entity_id, score, label, scored_at and as_of, of rows that were scored. */
+  get keptScores(): string {
+    return `SELECT e.entity_id, s.score, s.label, s.scored_at, s.as_of
+      FROM (${this.#parts.entities}) e POSITIONAL JOIN (SELECT * FROM scores) s
+      WHERE e.entity_id IS NOT NULL AND s.score IS NOT NULL`;
+  }
+
   async take(rows: ScoredRows): Promise<void> {
     if (this.#scores === undefined) {
       await this.#connection.run('BEGIN');
@@ -134,7 +141,15 @@ const REJECTS = `SELECT "row", entity_id, file, line, reason, field, message,
     CASE WHEN json_valid("values") THEN "values"::JSON ELSE to_json("values") END AS "values"
   FROM rejects ORDER BY "row" NULLS FIRST, file, line`;
 
-function scoresChunk({ scores, labels, segments, rejected, firstRow, scoredAtMs }: ScoredRows): DuckDBDataChunk {
+function scoresChunk({
+  scores,
+  labels,
+  segments,
+  rejected,
+  firstRow,
+  scoredAtMs,
+  asOfMs,
+}: ScoredRows): DuckDBDataChunk {
   const rows = scores.length;
   const noScore = Uint8Array.from(scores, (score) => (Number.isNaN(score) ? 1 : 0));
   const noLabel = Uint8Array.from(labels, (label) => (label === -1 ? 1 : 0));
@@ -146,6 +161,7 @@ function scoresChunk({ scores, labels, segments, rejected, firstRow, scoredAtMs 
     { type: USMALLINT, values: Uint16Array.from(segments, (segment) => segment + 1), nulls: noSegment },
     { type: VARCHAR, values: new Map(rejected.map(({ row, message }) => [row - firstRow, message])) },
     { type: BIGINT, values: new BigInt64Array(rows).fill(BigInt(scoredAtMs) * 1000n) },
+    { type: BIGINT, values: BigInt64Array.from(asOfMs, (ms) => BigInt(Math.floor(ms))) },
   ]);
 }
 

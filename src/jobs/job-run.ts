@@ -9,7 +9,7 @@ import type { BulkScorer } from '../scoring/bulk-scorer.ts';
 import type { ScoredChunk } from '../scoring/scored-chunk.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { JobCounts } from './job-sink.ts';
-import type { FromJob, JobProgress, JobTask, ToJob } from './messages.ts';
+import type { FeatureSources, FromJob, JobProgress, JobTask, KeptRows, ToJob } from './messages.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry.js', import.meta.url);
 
@@ -43,6 +43,10 @@ export type JobOptions = {
   fresh: boolean;
   /** Opens files in the job's own directories only. */
   confined: boolean;
+  /** As stored scores say who computed them. */
+  name: string;
+  /** Where features come from that the input doesn't have; undefined: nowhere. */
+  features: FeatureSources | undefined;
 };
 
 export class JobRun {
@@ -50,6 +54,7 @@ export class JobRun {
   /** Rejects with SetupError for what is wrong with the job, JobStopped, or ScorewireError for a fault. */
   readonly ended: Promise<JobSummary>;
   readonly #thread: Worker;
+  readonly #name: string;
   readonly #feed: BlockFeed;
   #stopped: Error | undefined;
 
@@ -60,6 +65,8 @@ export class JobRun {
   constructor(bulk: BulkScorer, definition: JobDefinition, options: JobOptions, events: JobEvents) {
     const { version } = definition;
     this.model = bulk.model(definition.model, version === undefined ? undefined : BigInt(version));
+    if (definition.store) bulk.requireStore();
+    this.#name = options.name;
     const startMs = performance.now();
     this.#thread = new Worker(ENTRY, { workerData: taskOf(this.model, definition, options) });
     this.#feed = bulk.feed(this.model, {
@@ -78,6 +85,9 @@ export class JobRun {
             return;
           case 'piece':
             this.#feed.push(message.piece);
+            return;
+          case 'keep':
+            this.#keep(bulk, message.rows);
             return;
           case 'done': {
             const { counts, resumed } = message;
@@ -112,6 +122,21 @@ export class JobRun {
     this.#post({ kind: 'stop' });
   }
 
+  #keep(bulk: BulkScorer, { entities, scores, labels, scoredAtMs, asOfMs }: KeptRows): void {
+    const computed = entities.map((entityId, row) => ({
+      entityId,
+      score: scores[row] as number,
+      label: labels[row] as number,
+      outputs: undefined,
+      scoredAtMs: scoredAtMs[row] as number,
+      featuresAsOfMs: asOfMs[row] as number,
+    }));
+    bulk.keep(this.model, computed, this.#name).then(
+      (counts) => this.#post({ kind: 'kept', counts }),
+      (error: Error) => this.stop(new SetupError(`the score store takes no scores: ${error.message}`, error)),
+    );
+  }
+
   #sendScored({ firstRow, scores, labels, segments, errors }: ScoredChunk): void {
     const rowErrors = errors.map(({ row, error }) => ({ row, reason: error.reason, message: error.message }));
     this.#post({ kind: 'scored', firstRow, scores, labels, segments, errors: rowErrors }, [
@@ -130,17 +155,19 @@ function fault(message: string, cause?: unknown): ScorewireError {
   return new ScorewireError('internal', 'FAULT', message, { cause });
 }
 
-function taskOf(model: ServedModel, definition: JobDefinition, { fresh, confined }: JobOptions): JobTask {
-  const { name, version, digest, rows, segments, score, task, threshold } = model.spec;
+function taskOf(model: ServedModel, definition: JobDefinition, { fresh, confined, features }: JobOptions): JobTask {
+  const { name, version, digest, rows, featureView: view, segments, score, task, threshold } = model.spec;
   return {
     definition,
     fresh,
     directories: confined ? directoriesOf(definition) : undefined,
+    features,
     model: {
       name,
       version,
       digest,
       rows,
+      view,
       segments: segments.map((segment) => segment.name),
       rule: JSON.stringify({ score, task, threshold, segments }),
       blockRows: blockRows(model),

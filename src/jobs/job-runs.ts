@@ -5,7 +5,7 @@ import type { BulkScorer } from '../scoring/bulk-scorer.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { JobRun, JobStopped, type JobSummary, tooManyRejected } from './job-run.ts';
-import type { JobProgress } from './messages.ts';
+import type { FeatureSources, JobProgress } from './messages.ts';
 
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
 
@@ -41,6 +41,7 @@ export class JobRuns {
   readonly #entries = new Map<string, Entry>();
   readonly #bulk: () => BulkScorer;
   readonly #maxRunning: number;
+  readonly #features: FeatureSources | undefined;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #waiting: Waiting[] = [];
@@ -52,6 +53,7 @@ export class JobRuns {
     definitions: ReadonlyMap<string, JobDefinition>,
     bulk: () => BulkScorer,
     maxRunning: number,
+    features: FeatureSources | undefined,
     metrics: Metrics,
     log: Logger,
   ) {
@@ -63,6 +65,7 @@ export class JobRuns {
     }
     this.#bulk = bulk;
     this.#maxRunning = maxRunning;
+    this.#features = features;
     this.#metrics = metrics;
     this.#log = log;
   }
@@ -159,7 +162,7 @@ export class JobRuns {
       const run = new JobRun(
         this.#bulk(),
         entry.definition,
-        { fresh, confined: true },
+        { fresh, confined: true, name: record.job, features: this.#features },
         {
           progress: (progress) => {
             this.#count(record, progress);

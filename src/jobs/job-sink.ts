@@ -1,4 +1,5 @@
-// Where a job's scores go. Files are the first of them.
+// Where a job's scores go: files, and the score store on top.
+import type { PutCounts } from '../scores/score-store.ts';
 
 /** Why a row has no score. */
 export type RejectedRow = {
@@ -24,6 +25,10 @@ export type ScoredRows = {
   segments: Int32Array;
   rejected: readonly RejectedRow[];
   scoredAtMs: number;
+  /** Since when the features hold that a row was scored by, milliseconds since 1970. */
+  asOfMs: Float64Array;
+  /** null where a row is about nobody. */
+  entities(): readonly (string | null)[];
 };
 
 /** What a job that ended says about all of its rows, those of earlier runs of it included. */
@@ -35,6 +40,8 @@ export type JobCounts = {
   rejected: Readonly<Record<string, number>>;
   /** Rows by segment, in the model's order; empty where it has none. */
   segments: Readonly<Record<string, number>>;
+  /** What became of scores that were put into the score store, by this run; absent where none were to be. */
+  stored?: PutCounts;
 };
 
 export interface JobSink {

@@ -6,11 +6,11 @@ import { Database, sqlText, Unopened } from '../duckdb/database.ts';
 import { SetupError } from '../errors.ts';
 
 /** The layout of the tables; a file of another one is not gone on with. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 const TABLES = [
   'CREATE TABLE job (plan VARCHAR)',
-  'CREATE TABLE scores (score FLOAT, label INTEGER, segment USMALLINT, error VARCHAR, scored_at BIGINT)',
+  'CREATE TABLE scores (score FLOAT, label INTEGER, segment USMALLINT, error VARCHAR, scored_at BIGINT, as_of BIGINT)',
   `CREATE TABLE rejects (
     "row" BIGINT, entity_id VARCHAR, file VARCHAR, line BIGINT, reason VARCHAR, field VARCHAR, message VARCHAR,
     "values" VARCHAR)`,

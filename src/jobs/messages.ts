@@ -1,8 +1,26 @@
 // What the I/O thread and a job's thread say to each other.
+import type { FeatureStoreDefinition } from '../config/feature-stores-file.ts';
 import type { JobDefinition } from '../config/job-definition.ts';
-import type { RowLayout } from '../models/model.ts';
+import type { FeatureView, RowLayout } from '../models/model.ts';
+import type { PutCounts } from '../scores/score-store.ts';
 import type { RowPiece } from '../scoring/block-feed.ts';
 import type { JobCounts } from './job-sink.ts';
+
+/** The feature stores of a server, as another thread can open them. */
+export type FeatureSources = {
+  definitions: ReadonlyMap<string, FeatureStoreDefinition> | undefined;
+  file: string | undefined;
+  redisUrl: string;
+};
+
+/** Scores on their way into the score store; what stands at one place is of one row. */
+export type KeptRows = {
+  entities: readonly string[];
+  scores: Float32Array;
+  labels: Int32Array;
+  scoredAtMs: Float64Array;
+  asOfMs: Float64Array;
+};
 
 /** What a job's thread begins with. */
 export type JobTask = {
@@ -11,11 +29,14 @@ export type JobTask = {
   fresh: boolean;
   /** The only directories that it may open files in; undefined: any. */
   directories: readonly string[] | undefined;
+  /** Where features come from that the input doesn't have; undefined: nowhere. */
+  features: FeatureSources | undefined;
   model: {
     name: string;
     version: number;
     digest: string;
     rows: RowLayout;
+    view: FeatureView;
     /** Names, from the lowest up. */
     segments: readonly string[];
     /** What decides score, label and segment beside the model file. */
@@ -44,6 +65,8 @@ export type FromJob =
   /** Something that whoever runs the job should know, and that doesn't end it. */
   | { kind: 'note'; text: string }
   | { kind: 'piece'; piece: RowPiece }
+  /** To be put into the score store; `kept` answers. */
+  | { kind: 'keep'; rows: KeptRows }
   | { kind: 'done'; counts: JobCounts; resumed: number }
   /** `setup`: the message says all, and is for whoever wrote the job. */
   | { kind: 'failed'; message: string; setup: boolean }
@@ -60,4 +83,5 @@ export type ToJob =
       /** Rows that the model could not score. */
       errors: readonly { row: number; reason: string; message: string }[];
     }
+  | { kind: 'kept'; counts: PutCounts }
   | { kind: 'stop' };

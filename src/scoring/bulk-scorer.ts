@@ -4,6 +4,7 @@ import type { Scheduler } from '../batching/scheduler.ts';
 import { ScorewireError } from '../errors.ts';
 import type { EncodedBlock } from '../features/block-encoder.ts';
 import type { RowSource } from '../features/row-source.ts';
+import type { PutCounts } from '../scores/score-store.ts';
 import type { TensorData } from '../tensor.ts';
 import { BlockFeed, type FeedEvents } from './block-feed.ts';
 import type { BulkSink } from './bulk-sink.ts';
@@ -13,7 +14,7 @@ import type { ModelRegistry } from './model-registry.ts';
 import { ScoredChunk } from './scored-chunk.ts';
 import { requireStore, scoreOutputs } from './scorer.ts';
 import type { ServedModel } from './served-model.ts';
-import type { StoredScores } from './stored-scores.ts';
+import type { ComputedScore, StoredScores } from './stored-scores.ts';
 
 export class BulkScorer {
   readonly #models: ModelRegistry;
@@ -50,6 +51,11 @@ export class BulkScorer {
   /** As `start`, for rows that may be in the store, or that lack features which are found elsewhere. */
   startEntities(model: ServedModel, batch: EntityBatch, sink: BulkSink): EntityRun {
     return new EntityRun(model, batch, { scheduler: this.#scheduler, stored: this.#stored }, sink);
+  }
+
+  /** Puts what a job computed into the store. @throws ScorewireError UNAVAILABLE */
+  keep(model: ServedModel, computed: readonly ComputedScore[], job: string): Promise<PutCounts> {
+    return this.#stored.keep(model, computed, job);
   }
 
   /** @throws ScorewireError FAILED_PRECONDITION where scores are not kept */

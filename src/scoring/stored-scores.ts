@@ -1,7 +1,7 @@
 // The store, as scoring uses it: looked into, counted, written back to.
 import { ScorewireError } from '../errors.ts';
 import type { ModelSpec } from '../models/model.ts';
-import type { ELSEWHERE, ScorePut, ScoreStore, StoredScore } from '../scores/score-store.ts';
+import type { ELSEWHERE, PutCounts, ScorePut, ScoreStore, StoredScore } from '../scores/score-store.ts';
 import type { LookUpCells } from '../telemetry/metrics.ts';
 import { binaryLabel, segmentIndex } from './classify.ts';
 import type { ScoreAnswer, ScoreOrigin, Waiting } from './score-call.ts';
@@ -74,10 +74,13 @@ export class StoredScores {
   }
 
   /** Keeps what was computed in order to be kept. @throws ScorewireError UNAVAILABLE */
-  async keep(model: ServedModel, computed: readonly ComputedScore[], job: string): Promise<void> {
-    await this.store?.put(model.scope, putsOf(computed, model.storedScores.keptForMs, job));
+  async keep(model: ServedModel, computed: readonly ComputedScore[], job: string): Promise<PutCounts> {
+    const puts = putsOf(computed, model.storedScores.keptForMs, job);
+    return this.store === undefined ? NOTHING_PUT : this.store.put(model.scope, puts);
   }
 }
+
+const NOTHING_PUT: PutCounts = { stored: 0, outdated: 0, invalidated: 0 };
 
 function putsOf(computed: readonly ComputedScore[], keptForMs: number, job: string): ScorePut[] {
   const puts: ScorePut[] = [];
