@@ -28,11 +28,8 @@ export class ChunkEncoder {
   }
 
   encode({ firstRow, data, plan }: InputChunk): EncodedChunk {
-    const { features } = plan;
     const rows = data.rowCount;
-    const columns = new Map<string, Column>();
-    for (const [index, { feature }] of features.entries()) columns.set(feature.name, readColumn(data, 1 + index));
-    if (plan.bad) putBackBad(readColumn(data, 1 + features.length), features, columns);
+    const columns = featureColumns({ data, plan });
     const rejected: RejectedRow[] = [];
     const nobody = readNulls(data, 0);
     const source = new ColumnRows(rows, columns);
@@ -58,6 +55,15 @@ export class ChunkEncoder {
     for (const { values } of columns.values()) free(values as TensorData);
     return { piece: { firstRow, rows, blocks }, rejected };
   }
+}
+
+/** The columns of a chunk, by the names of the features that they are. */
+export function featureColumns({ data, plan }: Pick<InputChunk, 'data' | 'plan'>): Map<string, Column> {
+  const { features, bad } = plan;
+  const columns = new Map<string, Column>();
+  for (const [index, { feature }] of features.entries()) columns.set(feature.name, readColumn(data, 1 + index));
+  if (bad) putBackBad(readColumn(data, 1 + features.length), features, columns);
+  return columns;
 }
 
 /** Texts that could not be cast go where their values would be, so that the encoder says what is wrong with them. */
