@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addBench } from './cli/bench.ts';
 import { addCheck } from './cli/check.ts';
+import { addFeatures } from './cli/features.ts';
 import { addJob } from './cli/job.ts';
 import { addModels } from './cli/models.ts';
 import { addScore } from './cli/score.ts';
@@ -26,6 +27,7 @@ addServe(program);
 addScore(program);
 addModels(program);
 addCheck(program);
+addFeatures(program);
 addJob(program);
 addBench(program);
 

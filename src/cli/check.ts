@@ -1,5 +1,5 @@
 // `scorewire check`: every model of a folder loaded, and its golden rows scored as the server would.
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { loadSettings } from '../config/load.ts';
 import { type Engine, startEngine } from '../engine.ts';
 import { SetupError } from '../errors.ts';
@@ -11,6 +11,8 @@ import type { ServedModel } from '../scoring/served-model.ts';
 import { Registry } from '../telemetry/instruments.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
+import { checkSkew, DEFAULT_TOLERANCE, type SkewFlags } from './check-skew.ts';
+import { time, versionNumber } from './feature-options.ts';
 import { addSettingOptions } from './serve.ts';
 import { table } from './table.ts';
 
@@ -18,9 +20,26 @@ export function addCheck(program: Command): void {
   addSettingOptions(
     program
       .command('check')
-      .description('load every model and compare its golden rows, one by one and in batches; fails where they differ'),
-  ).action(async (options: { config?: string }) => {
+      .description('load every model and compare its golden rows, one by one and in batches; fails where they differ')
+      .option('--skew <file>', 'compare a training frame with what a server would feed the model, instead')
+      .option('--model <name>', 'with --skew: the model (default: the only one)')
+      .option('--model-version <number>', 'with --skew: a version other than the highest', versionNumber)
+      .option('--entity <column>', 'with --skew: whom a row is about (default: entity_id, id, or the only other _id)')
+      .option('--at <time>', 'with --skew: the time that computed features are of (default: not compared)', time)
+      .option(
+        '--tolerance <number>',
+        `with --skew: how far numbers may be apart, as a part of the larger one (default: ${DEFAULT_TOLERANCE})`,
+        tolerance,
+      ),
+  ).action(async (options: { config?: string } & Partial<SkewFlags>) => {
     const { settings } = loadSettings({ file: options.config, env: process.env, flags: options });
+    const { skew } = options;
+    if (skew !== undefined) {
+      if (!(await checkSkew(settings, { ...options, skew }))) process.exitCode = 1;
+      return;
+    }
+    for (const flag of ONLY_SKEW)
+      if (options[flag] !== undefined) throw new SetupError(`--${dashed(flag)}: only with --skew`);
     const log = createLogger(
       { ...settings.log, level: settings.log.level === 'info' ? 'warn' : settings.log.level },
       process.stderr,
@@ -45,6 +64,18 @@ export function addCheck(program: Command): void {
     report(outcomes);
     if (outcomes.some((outcome) => outcome.problem !== '')) process.exitCode = 1;
   });
+}
+
+const ONLY_SKEW = ['model', 'modelVersion', 'entity', 'at', 'tolerance'] as const;
+
+function dashed(flag: string): string {
+  return flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function tolerance(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value >= 0 && value < Number.POSITIVE_INFINITY) return value;
+  throw new InvalidArgumentError('expected a number, 0 or more');
 }
 
 type Outcome = {

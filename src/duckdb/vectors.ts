@@ -63,7 +63,17 @@ function nullsOf(vector: duckdb.Vector, rows: number): Uint8Array | undefined {
   return found === 0 ? undefined : nulls;
 }
 
-export type NumericValues = Float32Array | Int32Array | Uint16Array | BigInt64Array;
+export type NumericValues =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array;
 
 /** A chunk of numbers, and of texts where a column is a map from row to text: the other rows have none there. */
 export function makeChunk(

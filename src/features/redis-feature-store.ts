@@ -17,6 +17,9 @@ import type { RowValue } from './row.ts';
 import type { Column } from './row-source.ts';
 import { type WantedFeature, whyUnfit } from './wanted-features.ts';
 
+/** A timer takes no more; who waits for ever waits so long. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 export type RedisFeatureStoreOptions = {
   name: string;
   definition: RedisStoreDefinition;
@@ -49,7 +52,7 @@ export class RedisFeatureStore implements FeatureStore {
   async get(entity: string, withinMs: number): Promise<FeatureRecord | undefined> {
     let reply: Reply;
     try {
-      reply = await this.#hashes.get(this.#key(entity), withinMs);
+      reply = await this.#hashes.get(this.#key(entity), Math.min(withinMs, LONGEST_MS));
     } catch (error) {
       this.#observer.looked(this.name, 'unavailable', 1);
       throw error;
@@ -63,7 +66,7 @@ export class RedisFeatureStore implements FeatureStore {
     try {
       replies = await this.#hashes.getMany(
         asked.map((entity) => this.#key(entity)),
-        withinMs,
+        Math.min(withinMs, LONGEST_MS),
       );
     } catch (error) {
       this.#observer.looked(this.name, 'unavailable', asked.length);

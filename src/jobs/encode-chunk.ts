@@ -46,11 +46,8 @@ export class ChunkEncoder {
   }
 
   async encode({ firstRow, data, plan }: InputChunk): Promise<EncodedChunk> {
-    const { features } = plan;
     const rows = data.rowCount;
-    const columns = new Map<string, Column>();
-    for (const [index, { feature }] of features.entries()) columns.set(feature.name, readColumn(data, 1 + index));
-    if (plan.bad) putBackBad(readColumn(data, 1 + features.length), features, columns);
+    const columns = featureColumns({ data, plan });
     const rejected: RejectedRow[] = [];
     const nobody = readNulls(data, 0);
     const source = new ColumnRows(rows, columns);
@@ -95,6 +92,15 @@ export class ChunkEncoder {
 export function entitiesOf(data: DuckDBDataChunk): (string | null)[] {
   const { values, nulls } = readColumn(data, 0);
   return Array.from(values as readonly string[], (entity, row) => (nulls?.[row] === 1 ? null : entity));
+}
+
+/** The columns of a chunk, by the names of the features that they are. */
+export function featureColumns({ data, plan }: Pick<InputChunk, 'data' | 'plan'>): Map<string, Column> {
+  const { features, bad } = plan;
+  const columns = new Map<string, Column>();
+  for (const [index, { feature }] of features.entries()) columns.set(feature.name, readColumn(data, 1 + index));
+  if (bad) putBackBad(readColumn(data, 1 + features.length), features, columns);
+  return columns;
 }
 
 /** Texts that could not be cast go where their values would be, so that the encoder says what is wrong with them. */

@@ -1,5 +1,5 @@
 // Scores as files: collected in the job's state, then written under another name and moved when whole.
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
   BIGINT,
@@ -16,6 +16,7 @@ import { type Database, sqlList, sqlText } from '../duckdb/database.ts';
 import { copyOptions, formatOf } from '../duckdb/file-format.ts';
 import { makeChunk } from '../duckdb/vectors.ts';
 import type { JobCounts, JobSink, RejectedRow, ScoredRows } from './job-sink.ts';
+import { moveFile } from './move-file.ts';
 
 export type FileSinkParts = {
   database: Database;
@@ -87,8 +88,8 @@ export class FileSink implements JobSink {
     // The answer to a file that changed while it was read is no answer.
     checkInput();
     if (Object.keys(counts.rejected).length === 0) rmSync(definition.rejects, { force: true });
-    else move(await this.#write(REJECTS, definition.rejects, 'jsonl'), definition.rejects);
-    move(output, definition.output);
+    else moveFile(await this.#write(REJECTS, definition.rejects, 'jsonl'), definition.rejects);
+    moveFile(output, definition.output);
     return counts;
   }
 
@@ -173,20 +174,4 @@ function appendReject(appender: DuckDBAppender, { row, entityId, reason, field, 
   appender.appendNull();
   for (const text of [reason, field, message, values]) appender.appendVarchar(text);
   appender.endRow();
-}
-
-/** Moves a file that is whole on disk to its name: who looks sees the one before it or this one. */
-function move(from: string, to: string): void {
-  sync(from);
-  renameSync(from, to);
-  sync(dirname(to));
-}
-
-function sync(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -13,6 +13,8 @@ export interface JobInput {
   chunks(firstRow: number): AsyncGenerator<InputChunk>;
   /** SELECT of the entities of all rows, in order, as entity_id. */
   readonly entities: string;
+  /** Names of all columns that the rows came with, each once. */
+  readonly columns: readonly string[];
 }
 
 /** What messages about a file of an input begin with. */

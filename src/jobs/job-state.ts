@@ -8,12 +8,15 @@ import { SetupError } from '../errors.ts';
 /** The layout of the tables; a file of another one is not gone on with. */
 const LAYOUT = 2;
 
+/** What an input has that is no row, and rows without a score. */
+export const REJECTS_TABLE = `CREATE TABLE rejects (
+    "row" BIGINT, entity_id VARCHAR, file VARCHAR, line BIGINT, reason VARCHAR, field VARCHAR, message VARCHAR,
+    "values" VARCHAR)`;
+
 const TABLES = [
   'CREATE TABLE job (plan VARCHAR)',
   'CREATE TABLE scores (score FLOAT, label INTEGER, segment USMALLINT, error VARCHAR, scored_at BIGINT, as_of BIGINT)',
-  `CREATE TABLE rejects (
-    "row" BIGINT, entity_id VARCHAR, file VARCHAR, line BIGINT, reason VARCHAR, field VARCHAR, message VARCHAR,
-    "values" VARCHAR)`,
+  REJECTS_TABLE,
 ];
 
 export type Begun = {

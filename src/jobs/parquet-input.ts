@@ -14,8 +14,10 @@ export async function openParquet(
   model: InputModel,
 ): Promise<JobInput> {
   const parts: Part[] = [];
+  const names = new Set<string>();
   for (const path of paths) {
     const columns = await describe(database, readParquet(path));
+    for (const { name } of columns) names.add(name);
     const plan = planColumns(model, columns, entity, false, labelOf(paths, path));
     parts.push({ path, rows: await rowsOf(database, path), plan });
   }
@@ -23,6 +25,7 @@ export async function openParquet(
     rows: parts.reduce((sum, { rows }) => sum + rows, 0),
     inFiles: true,
     entities: entitiesOf(parts),
+    columns: [...names],
     async *chunks(firstRow) {
       let before = 0;
       for (const { path, rows, plan } of parts) {

@@ -29,7 +29,11 @@ export async function openQuery(
   const columns = await describe(database, source);
   const plan = planColumns(model, columns, entity, false, 'query');
   await spool(database, [`CREATE TABLE input AS SELECT ${selectList(plan)} FROM ${source}`]);
-  return spooled(database, plan);
+  return spooled(
+    database,
+    plan,
+    columns.map(({ name }) => name),
+  );
 }
 
 /** @throws SetupError for columns that don't fit the model; Error in DuckDB's words */
@@ -42,8 +46,10 @@ export async function openText(
 ): Promise<JobInput> {
   const { columnsOf, insert } = format === 'csv' ? csv : json;
   const plans: { path: string; plan: ColumnPlan }[] = [];
+  const all = new Set<string>();
   for (const path of paths) {
     const columns = await columnsOf(database, path, model.layout.features);
+    for (const { name } of columns) all.add(name);
     plans.push({ path, plan: planColumns(model, columns, entity, true, labelOf(paths, path)) });
   }
   const used = (feature: Feature): boolean =>
@@ -56,7 +62,7 @@ export async function openText(
     `CREATE TABLE input (${names.map((name, index) => `${name} ${types[index]}`).join(', ')})`,
     ...plans.flatMap(({ path, plan }) => insert(path, selectList(completed(plan, features)))),
   ]);
-  return spooled(database, whole);
+  return spooled(database, whole, [...all]);
 }
 
 const TYPES = { number: 'DOUBLE', integer: 'BIGINT', text: 'VARCHAR', flag: 'BOOLEAN' };
@@ -114,7 +120,7 @@ async function spool(database: Database, statements: readonly string[]): Promise
   }
 }
 
-async function spooled(database: Database, plan: ColumnPlan): Promise<JobInput> {
+async function spooled(database: Database, plan: ColumnPlan, columns: readonly string[]): Promise<JobInput> {
   const [counted] = await database.rows<{ rows: string }>('SELECT count(*) AS "rows" FROM input');
   if (counted === undefined) throw new SetupError('input: nothing was read');
   const rows = Number(counted.rows);
@@ -122,6 +128,7 @@ async function spooled(database: Database, plan: ColumnPlan): Promise<JobInput> 
     rows,
     inFiles: false,
     entities: 'SELECT entity_id FROM input',
+    columns,
     async *chunks(firstRow) {
       const sql = `SELECT * FROM input WHERE rowid >= ${firstRow}`;
       for await (const chunk of streamRows(database, sql, firstRow, rows, 'what was read')) yield { ...chunk, plan };

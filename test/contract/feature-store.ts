@@ -1,5 +1,6 @@
 // What every feature store does, whatever it keeps its records in.
 import { describe, expect, test } from 'vitest';
+import { recordAt } from '../../src/features/add-stored.ts';
 import type { FeatureObserver, FeatureRecords, FeatureStore, LookUp } from '../../src/features/feature-store.ts';
 import type { WantedFeature } from '../../src/features/wanted-features.ts';
 import type { Feature, FeatureType } from '../../src/models/model.ts';
@@ -106,6 +107,20 @@ export function featureStoreContract(name: string, open: OpenStore): void {
       expect(at(records, 5)).toEqual({ visits: 12n, plan: 'größer', income: 1234.5, vip: 1 });
       expect(records.asOfMs[3]).toBe(Date.UTC(2026, 0, 1));
       expect(counts.miss).toBe(1);
+      await store.close();
+    });
+
+    test('says the same of one and of many, to callers who wait for ever too', async () => {
+      const { store } = await opened({
+        anna: ANNA,
+        bert: { ...ANNA, income: 'much' },
+        carl: { plan: '', vip: 'false', updated: '2026-01-01' },
+      });
+      const entities = ['anna', 'bert', 'carl', 'nobody'];
+      const records = await store.getMany(entities, ['income', 'visits', 'plan', 'vip'], Number.POSITIVE_INFINITY);
+      for (const [place, entity] of entities.entries()) {
+        expect(recordAt(records, place)).toEqual(await store.get(entity, Number.POSITIVE_INFINITY));
+      }
       await store.close();
     });
 

@@ -97,5 +97,5 @@ test("what the server refuses is the server's own error", async () => {
     code: 'INVALID_ARGUMENT',
     message: expect.stringContaining('found 1'),
   });
-  expect(await failing('risk')).toMatchObject({ code: 'UNIMPLEMENTED' });
+  expect(await failing('risk')).toMatchObject({ code: 'INVALID_ARGUMENT' });
 });

@@ -22,7 +22,18 @@ test('a job has what it says, and defaults', async () => {
     rejects: 'out/scores.csv.rejects.jsonl',
     entity: undefined,
     maxRejected: 0.1,
+    store: false,
+    everySeconds: undefined,
+    lateAfterSeconds: undefined,
   });
+});
+
+test('a job that a server runs by itself is late after twice its interval, unless it says so', async () => {
+  const read = await jobs(
+    'a: { model: m, input: x, output: o.csv, every: 15m }\nb: { model: m, input: x, output: p.csv, store: true, every: 1d, late_after: 26h }',
+  );
+  expect(read().get('a')).toMatchObject({ everySeconds: 900, lateAfterSeconds: 1800 });
+  expect(read().get('b')).toMatchObject({ store: true, everySeconds: 86_400, lateAfterSeconds: 93_600 });
 });
 
 test.each([
