@@ -11,6 +11,7 @@ import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
 import { jobMethods, watchJobMethod } from './grpc/job-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
+import { promoteModelMethod } from './grpc/promote-model.ts';
 import { putScoresMethod } from './grpc/put-scores.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
 import { scoreBatchMethod } from './grpc/score-batch.ts';
@@ -65,7 +66,7 @@ const SERVICES = [
  * @throws SetupError for whatever keeps it from serving; nothing is left listening then.
  */
 export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
-  const { specs, warnings } = await readRepository(settings.models.dir);
+  const { specs, live, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
@@ -135,6 +136,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   grpc.addUnary([
     health.check(),
     ...modelMethods(edge, servedModels),
+    promoteModelMethod({ edge, gate, models: servedModels, store, log }),
     ...jobMethods(edge, gate, readyJobs),
     ...scoreStoreMethods({
       edge,
@@ -185,7 +187,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     engine = await startEngine(
       settings,
       specs,
-      { metrics, log, store },
+      { live, metrics, log, store },
       {
         workersChanged: (ready) => setServing(ready > 0),
       },

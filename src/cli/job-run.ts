@@ -158,7 +158,7 @@ function namedJob(name: string, { jobs }: Settings, flags: RunFlags): JobDefinit
 async function run(definition: JobDefinition, settings: Settings, flags: RunFlags): Promise<number> {
   const { level } = settings.log;
   const log = createLogger({ ...settings.log, level: level === 'info' ? 'warn' : level }, process.stderr);
-  const { specs, warnings } = await readRepository(settings.models.dir);
+  const { specs, live, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
   const wanted = specs.filter(({ name }) => name === definition.model);
   if (wanted.length === 0) {
@@ -168,7 +168,7 @@ async function run(definition: JobDefinition, settings: Settings, flags: RunFlag
   const engine = await startEngine(
     settings,
     wanted,
-    { metrics: createMetrics(new Registry()), log },
+    { live, metrics: createMetrics(new Registry()), log },
     { workersChanged: () => {} },
   );
   const view = new JobProgressView(process.stderr);
