@@ -4,8 +4,10 @@ import { addBench } from './cli/bench.ts';
 import { addCheck } from './cli/check.ts';
 import { addJob } from './cli/job.ts';
 import { addModels } from './cli/models.ts';
+import { addPromote } from './cli/promote.ts';
 import { addScore } from './cli/score.ts';
 import { addServe } from './cli/serve.ts';
+import { addStore } from './cli/store.ts';
 import { ScoreError } from './client/score-error.ts';
 import { SetupError } from './errors.ts';
 import { VERSION } from './version.ts';
@@ -27,6 +29,8 @@ addScore(program);
 addModels(program);
 addCheck(program);
 addJob(program);
+addPromote(program);
+addStore(program);
 addBench(program);
 
 try {
