@@ -201,10 +201,18 @@ async function candidateOf(spec: ModelSpec, session: number, live: boolean): Pro
   return { spec, session, encode, target };
 }
 
-/** Golden rows hold for the live version; an older one may have had other features. */
+/** Golden rows hold for the live version; another one may have other features, and warms up with them where it takes them. */
 async function warmUpRows(spec: ModelSpec, encode: RowEncoder, live: boolean): Promise<EncodedRow[]> {
-  if (spec.golden === undefined || spec.rows.kind === 'unknown' || !live) return sampleRows(spec.rows, SAMPLE_ROWS);
-  const { file } = spec.golden;
+  if (spec.golden === undefined || spec.rows.kind === 'unknown') return sampleRows(spec.rows, SAMPLE_ROWS);
+  try {
+    return await goldenRows(spec.golden.file, encode);
+  } catch (error) {
+    if (live) throw error;
+    return sampleRows(spec.rows, SAMPLE_ROWS);
+  }
+}
+
+async function goldenRows(file: string, encode: RowEncoder): Promise<EncodedRow[]> {
   const rows = (await readGolden(file)).map((golden) => {
     try {
       return encode(rowOf(golden.row));

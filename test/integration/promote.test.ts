@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { ModelServiceClient, type PromoteModelResponse } from '../../src/gen/scorewire/v1/model.ts';
 import { ScorePolicy } from '../../src/gen/scorewire/v1/scoring.ts';
 import { folderOf } from '../support/model-folder.ts';
-import { linear } from '../support/onnx-builder.ts';
+import { gatherRow, linear } from '../support/onnx-builder.ts';
 import { putScores } from '../support/put-scores.ts';
 import { failureOf, promised } from '../support/test-client.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -133,6 +133,35 @@ test('where the choice can not be kept it holds all the same, and the log says s
       msg: expect.stringContaining('could not be kept in'),
     }),
   );
+});
+
+test('a version that is not live yet is warmed up as the live one is, and batched when its turn comes', async () => {
+  // Rows that are made up would ask for what is not in its table, and nobody could tell what batching does to it.
+  folder = await folderOf({
+    'choosy/1/model.onnx': gatherRow([0.25]),
+    'choosy/2/model.onnx': gatherRow([0.75]),
+    'choosy/model.yaml': 'task: regression\ngolden: { file: golden.jsonl }',
+    'choosy/golden.jsonl': '{"row": [0], "score": 0.25}\n{"row": [0], "score": 0.25}\n',
+    'choosy/live': '1',
+  });
+  const server = await start();
+  for (const version of [1n, 2n]) {
+    const { batching, live } = await server.client.getModel('choosy', version);
+    expect([live, batching?.reason, batching?.enabled]).toEqual([version === 1n, '', true]);
+  }
+});
+
+test('a version that golden rows do not fit is served all the same, while it is not live', async () => {
+  folder = await folderOf({
+    'leaver/1/model.onnx': linear([1, -1], 0),
+    'leaver/2/model.onnx': linear([1, -1, 1], 0),
+    'leaver/model.yaml': 'golden: { file: golden.jsonl }',
+    'leaver/golden.jsonl': '{"row": [1, 1], "score": 0.5}\n',
+    'leaver/live': '1',
+  });
+  const server = await start();
+  expect((await server.client.score('leaver', [1, 1])).version).toBe(1n);
+  expect((await server.client.score('leaver', [1, 1, 0], { version: 2n })).score).toBe(0.5);
 });
 
 describe('coverage, where the live version has no scores', () => {
