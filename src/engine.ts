@@ -59,6 +59,8 @@ export type Engine = {
 };
 
 export type EngineParts = {
+  /** The live version by model, where it is not the highest. */
+  live: ReadonlyMap<string, number>;
   metrics: Metrics;
   log: Logger;
   /** Absent: scores are not kept. */
@@ -87,11 +89,15 @@ type Candidate = {
 export async function startEngine(
   settings: Settings,
   specs: readonly ModelSpec[],
-  { metrics, log, store, featureStores }: EngineParts,
+  { live, metrics, log, store, featureStores }: EngineParts,
   events: EngineEvents,
 ): Promise<Engine> {
   const candidates = await Promise.all(
-    specs.map((spec, index) => candidateOf(spec, index + 1, specs[index + 1]?.name !== spec.name)),
+    specs.map((spec, index) => {
+      const highest = specs[index + 1]?.name !== spec.name;
+      const chosen = live.get(spec.name);
+      return candidateOf(spec, index + 1, chosen === undefined ? highest : chosen === spec.version);
+    }),
   );
   const cells = new Map(
     specs.map((spec, index) => [
@@ -140,7 +146,7 @@ export async function startEngine(
     },
   );
 
-  const models = new ModelRegistry();
+  const models = new ModelRegistry(live);
   const startMs = performance.now();
   const { count } = settings.workers;
   try {
@@ -195,10 +201,18 @@ async function candidateOf(spec: ModelSpec, session: number, live: boolean): Pro
   return { spec, session, encode, target };
 }
 
-/** Golden rows hold for the live version; an older one may have had other features. */
+/** Golden rows hold for the live version; another one may have other features, and warms up with them where it takes them. */
 async function warmUpRows(spec: ModelSpec, encode: RowEncoder, live: boolean): Promise<EncodedRow[]> {
-  if (spec.golden === undefined || spec.rows.kind === 'unknown' || !live) return sampleRows(spec.rows, SAMPLE_ROWS);
-  const { file } = spec.golden;
+  if (spec.golden === undefined || spec.rows.kind === 'unknown') return sampleRows(spec.rows, SAMPLE_ROWS);
+  try {
+    return await goldenRows(spec.golden.file, encode);
+  } catch (error) {
+    if (live) throw error;
+    return sampleRows(spec.rows, SAMPLE_ROWS);
+  }
+}
+
+async function goldenRows(file: string, encode: RowEncoder): Promise<EncodedRow[]> {
   const rows = (await readGolden(file)).map((golden) => {
     try {
       return encode(rowOf(golden.row));

@@ -5,8 +5,10 @@ import { addCheck } from './cli/check.ts';
 import { addFeatures } from './cli/features.ts';
 import { addJob } from './cli/job.ts';
 import { addModels } from './cli/models.ts';
+import { addPromote } from './cli/promote.ts';
 import { addScore } from './cli/score.ts';
 import { addServe } from './cli/serve.ts';
+import { addStore } from './cli/store.ts';
 import { ScoreError } from './client/score-error.ts';
 import { SetupError } from './errors.ts';
 import { VERSION } from './version.ts';
@@ -29,6 +31,8 @@ addModels(program);
 addCheck(program);
 addFeatures(program);
 addJob(program);
+addPromote(program);
+addStore(program);
 addBench(program);
 
 try {

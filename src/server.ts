@@ -14,6 +14,7 @@ import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
 import { jobMethods, watchJobMethod } from './grpc/job-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
+import { promoteModelMethod } from './grpc/promote-model.ts';
 import { putScoresMethod } from './grpc/put-scores.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
 import { scoreBatchMethod } from './grpc/score-batch.ts';
@@ -70,7 +71,7 @@ const SERVICES = [
  * @throws SetupError for whatever keeps it from serving; nothing is left listening then.
  */
 export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
-  const { specs, warnings } = await readRepository(settings.models.dir);
+  const { specs, live, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
@@ -148,6 +149,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   grpc.addUnary([
     health.check(),
     ...modelMethods(edge, servedModels),
+    promoteModelMethod({ edge, gate, models: servedModels, store, log }),
     ...jobMethods(edge, gate, readyJobs),
     ...scoreStoreMethods({
       edge,
@@ -200,7 +202,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     engine = await startEngine(
       settings,
       specs,
-      { metrics, log, store, featureStores },
+      { live, metrics, log, store, featureStores },
       {
         workersChanged: (ready) => setServing(ready > 0),
       },

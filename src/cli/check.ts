@@ -44,12 +44,12 @@ export function addCheck(program: Command): void {
       { ...settings.log, level: settings.log.level === 'info' ? 'warn' : settings.log.level },
       process.stderr,
     );
-    const { specs, warnings } = await readRepository(settings.models.dir);
+    const { specs, live, warnings } = await readRepository(settings.models.dir);
     for (const warning of warnings) log.warn(warning);
     const engine = await startEngine(
       settings,
       specs,
-      { metrics: createMetrics(new Registry()), log },
+      { live, metrics: createMetrics(new Registry()), log },
       { workersChanged: () => {} },
     );
     const outcomes: Outcome[] = [];

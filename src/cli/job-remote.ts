@@ -1,9 +1,7 @@
 // `scorewire job start`, `watch`, `cancel` and `list`: the jobs that a server runs by name.
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Calls } from '../client/calls.ts';
 import { ScoreError } from '../client/score-error.ts';
-import { SetupError } from '../errors.ts';
 import {
   type Job,
   JobPhase,
@@ -14,12 +12,13 @@ import {
   type WatchJobResponse,
 } from '../gen/scorewire/v1/job.ts';
 import type { JobProgress } from '../jobs/messages.ts';
-import { addConnectionOptions, type ConnectionFlags, connectTo, deadlineOf } from './connection-options.ts';
+import { type AdminFlags, addAdminOptions, calling } from './admin-calls.ts';
+import { deadlineOf } from './connection-options.ts';
 import { JobProgressView } from './job-progress.ts';
 import { count } from './job-summary.ts';
 import { table } from './table.ts';
 
-type RemoteFlags = ConnectionFlags & { tokenFile?: string; fresh?: boolean; watch?: boolean; json?: boolean };
+type RemoteFlags = AdminFlags & { fresh?: boolean; watch?: boolean; json?: boolean };
 
 /** As `job list` shows it: JOB_STATE_FAILED is failed. */
 function stateOf({ state }: JobRun): string {
@@ -34,9 +33,7 @@ const PHASES: Readonly<Record<number, JobProgress['phase']>> = {
 
 export function addJobRemote(job: Command): void {
   const command = (name: string, description: string): Command =>
-    addConnectionOptions(job.command(name).description(description))
-      .option('--token-file <file>', "file with the server's token, for servers on other machines")
-      .option('--json', 'print JSON');
+    addAdminOptions(job.command(name).description(description)).option('--json', 'print JSON');
 
   command('start', 'have a server run a job of its jobs file')
     .argument('<name>', 'the job')
@@ -68,24 +65,6 @@ export function addJobRemote(job: Command): void {
       else process.stdout.write(jobTable(jobs));
     }),
   );
-}
-
-async function calling(flags: RemoteFlags, action: (calls: Calls) => Promise<void>): Promise<void> {
-  const calls = connectTo(flags, headersOf(flags));
-  try {
-    await action(calls);
-  } finally {
-    calls.close();
-  }
-}
-
-function headersOf({ tokenFile }: RemoteFlags): Record<string, string> {
-  if (tokenFile === undefined) return {};
-  try {
-    return { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` };
-  } catch (error) {
-    throw new SetupError(`--token-file: can't read ${tokenFile}: ${(error as Error).message}`, error);
-  }
 }
 
 async function watch(calls: Calls, name: string, flags: RemoteFlags): Promise<void> {

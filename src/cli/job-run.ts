@@ -179,7 +179,7 @@ function sharedStore(settings: Settings, metrics: Metrics, log: Logger): ScoreSt
 async function run(name: string, definition: JobDefinition, settings: Settings, flags: RunFlags): Promise<number> {
   const { level } = settings.log;
   const log = createLogger({ ...settings.log, level: level === 'info' ? 'warn' : level }, process.stderr);
-  const { specs, warnings } = await readRepository(settings.models.dir);
+  const { specs, live, warnings } = await readRepository(settings.models.dir);
   for (const warning of warnings) log.warn(warning);
   const wanted = specs.filter(({ name }) => name === definition.model);
   if (wanted.length === 0) {
@@ -189,7 +189,7 @@ async function run(name: string, definition: JobDefinition, settings: Settings, 
   const features = featureSources(settings);
   const metrics = createMetrics(new Registry());
   const store = definition.store ? sharedStore(settings, metrics, log) : undefined;
-  const engine = await startEngine(settings, wanted, { metrics, log, store }, { workersChanged: () => {} });
+  const engine = await startEngine(settings, wanted, { live, metrics, log, store }, { workersChanged: () => {} });
   const view = new JobProgressView(process.stderr);
   let interrupted = false;
   const interrupt = (): void => {

@@ -46,10 +46,19 @@ function describe(info: ModelInfo): string[] {
     String(info.version),
     info.live ? 'yes' : '',
     short(taskToJSON(info.task)),
-    info.features.length > 0 ? `${info.features.length} features` : inputs.join(' '),
+    info.features.length > 0 ? featuresShown(info) : inputs.join(' '),
     info.batching?.enabled ? `to ${info.batching.kneeRows}` : 'single',
     `${info.batching?.latencyBudgetMs} ms`,
   ];
+}
+
+/** `11 features (8 store, 2 computed)`: how many, and where those come from that a request need not bring. */
+function featuresShown({ features }: ModelInfo): string {
+  const elsewhere = ['store', 'computed'].flatMap((wanted) => {
+    const found = features.filter(({ source }) => source === wanted).length;
+    return found === 0 ? [] : [`${found} ${wanted}`];
+  });
+  return `${features.length} features${elsewhere.length === 0 ? '' : ` (${elsewhere.join(', ')})`}`;
 }
 
 /** `TASK_BINARY` as `binary`. */

@@ -5,6 +5,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { SetupError } from '../errors.ts';
 import { digestOf, viewOf } from './digest.ts';
+import { readLive } from './live-version.ts';
 import { MANIFEST_NAME, type Manifest, readManifest } from './manifest.ts';
 import type { Golden, ModelSource, ModelSpec } from './model.ts';
 import { type OnnxGraph, readGraph } from './onnx-graph.ts';
@@ -18,6 +19,8 @@ const VERSION = /^[1-9][0-9]{0,14}$/;
 export type Repository = {
   /** Every version of every model, by name, then by version. */
   specs: ModelSpec[];
+  /** Which version is live, by model, where somebody chose; of all others the highest is. */
+  live: Map<string, number>;
   /** What lies in the repository and is not served, one line each. */
   warnings: string[];
 };
@@ -27,7 +30,7 @@ export type Repository = {
  * the first model that can't be served as it lies there.
  */
 export async function readRepository(directory: string): Promise<Repository> {
-  const repository: Repository = { specs: [], warnings: [] };
+  const repository: Repository = { specs: [], live: new Map(), warnings: [] };
   const { folders, files } = await listing(directory, 'models directory');
   for (const file of files.filter((name) => name.endsWith('.onnx'))) {
     const place = join(directory, basename(file, '.onnx'), '1', MODEL_NAME);
@@ -45,7 +48,10 @@ async function readModel(name: string, directory: string, into: Repository): Pro
     );
   }
   const { folders, files } = await listing(directory, 'model');
-  const versions = folders.filter((folder) => VERSION.test(folder));
+  const versions = folders
+    .filter((folder) => VERSION.test(folder))
+    .map(Number)
+    .sort((a, b) => a - b);
   for (const folder of folders.filter((entry) => !VERSION.test(entry))) {
     into.warnings.push(`${join(directory, folder)} is not served: a version is a whole number from 1 on`);
   }
@@ -61,8 +67,10 @@ async function readModel(name: string, directory: string, into: Repository): Pro
   if (versions.length === 0) {
     throw new SetupError(`${directory} has no version; expected is ${join(directory, '1', MODEL_NAME)}`);
   }
+  const live = await readLive(directory, versions);
+  if (live !== undefined) into.live.set(name, live);
   const manifest = await readManifest(join(directory, MANIFEST_NAME));
-  for (const version of versions.map(Number).sort((a, b) => a - b)) {
+  for (const version of versions) {
     into.specs.push(await readVersion(name, version, join(directory, String(version)), manifest, into.warnings));
   }
 }

@@ -4,8 +4,14 @@ import { ScorewireError } from '../errors.ts';
 import type { ServedModel } from './served-model.ts';
 
 export class ModelRegistry {
-  /** By name; versions rising, so that the last is live. */
+  /** By name; versions rising. */
   readonly #models = new Map<string, ServedModel[]>();
+  /** The live version by name, where somebody chose; else the highest is live. */
+  readonly #chosen: Map<string, number>;
+
+  constructor(chosen: ReadonlyMap<string, number> = new Map()) {
+    this.#chosen = new Map(chosen);
+  }
 
   add(model: ServedModel): void {
     const versions = this.#models.get(model.spec.name) ?? [];
@@ -21,7 +27,7 @@ export class ModelRegistry {
   get(name: string, version?: number | bigint): ServedModel {
     const versions = this.#models.get(name);
     if (versions === undefined) throw this.#unknownModel(name);
-    if (version === undefined) return versions[versions.length - 1] as ServedModel;
+    if (version === undefined) return this.#live(name, versions);
     const found = versions.find((model) => BigInt(model.spec.version) === BigInt(version));
     if (found !== undefined) return found;
     const known = versions.map((model) => model.spec.version).join(', ');
@@ -41,7 +47,24 @@ export class ModelRegistry {
   }
 
   isLive(model: ServedModel): boolean {
-    return this.#models.get(model.spec.name)?.at(-1) === model;
+    const versions = this.#models.get(model.spec.name);
+    return versions !== undefined && this.#live(model.spec.name, versions) === model;
+  }
+
+  /**
+   * Makes a version live, at once: requests under way keep theirs.
+   * @param version undefined: the highest, and higher ones when they come
+   * @throws ScorewireError NOT_FOUND; then nothing has changed
+   */
+  promote(name: string, version?: number | bigint): void {
+    const model = version === undefined ? this.highest(name) : this.get(name, version);
+    if (version === undefined) this.#chosen.delete(name);
+    else this.#chosen.set(name, model.spec.version);
+  }
+
+  /** @throws ScorewireError NOT_FOUND */
+  highest(name: string): ServedModel {
+    return this.versions(name).at(-1) as ServedModel;
   }
 
   has(name: string): boolean {
@@ -51,6 +74,12 @@ export class ModelRegistry {
   /** By name, then by version. */
   all(): ServedModel[] {
     return [...this.#models.keys()].sort().flatMap((name) => this.#models.get(name) as ServedModel[]);
+  }
+
+  #live(name: string, versions: readonly ServedModel[]): ServedModel {
+    const chosen = this.#chosen.get(name);
+    const found = chosen === undefined ? undefined : versions.find(({ spec }) => spec.version === chosen);
+    return found ?? (versions.at(-1) as ServedModel);
   }
 
   #unknownModel(name: string): ScorewireError {

@@ -29,6 +29,19 @@ test('the examples are right, alone and in batches', async () => {
   expect(stdout).toMatch(/^diabetes +2 +/m);
 });
 
+test('golden rows hold for the live version, be it the highest or another one', async () => {
+  const files = {
+    'risk/1/model.onnx': linear([1, -1], 0),
+    'risk/2/model.onnx': linear([1, -1], 5),
+    'risk/model.yaml': 'golden: { file: golden.jsonl }',
+    'risk/golden.jsonl': half,
+  };
+  expect((await check(await folderOf(files))).exitCode).toBe(1);
+  const { stdout, exitCode } = await check(await folderOf({ ...files, 'risk/live': '1' }));
+  expect(exitCode).toBe(0);
+  expect(stdout.trimEnd().split('\n').slice(1)).toEqual([expect.stringMatching(/^risk +1 +1 .* ok$/)]);
+});
+
 describe('what differs fails', () => {
   test('a score', async () => {
     const { stdout, exitCode } = await check(await risk(`${half}{"row": [1, 1], "score": 0.6}\n`));

@@ -4,11 +4,21 @@ import { Command, CommanderError } from 'commander';
 import { expect, test } from 'vitest';
 import { addCheck } from '../../../src/cli/check.ts';
 import { addModels } from '../../../src/cli/models.ts';
+import { addPromote } from '../../../src/cli/promote.ts';
 import { addScore } from '../../../src/cli/score.ts';
 import { addServe } from '../../../src/cli/serve.ts';
+import { addStore } from '../../../src/cli/store.ts';
 import { flagHelp } from '../../../src/config/print.ts';
 
-const ADD = { serve: addServe, score: addScore, models: addModels, check: addCheck };
+const ADD = {
+  serve: addServe,
+  score: addScore,
+  models: addModels,
+  check: addCheck,
+  promote: addPromote,
+  'store stats': addStore,
+  'store invalidate': addStore,
+};
 
 /** What `scorewire NAME --help` prints. */
 async function helpOf(name: keyof typeof ADD): Promise<string> {
@@ -20,7 +30,7 @@ async function helpOf(name: keyof typeof ADD): Promise<string> {
   };
   const program = new Command('scorewire').exitOverride().configureOutput(output);
   ADD[name](program);
-  const ended = await program.parseAsync([name, '--help'], { from: 'user' }).catch((error) => error);
+  const ended = await program.parseAsync([...name.split(' '), '--help'], { from: 'user' }).catch((error) => error);
   expect(ended).toBeInstanceOf(CommanderError);
   expect(ended.exitCode).toBe(0);
   return printed;
@@ -33,12 +43,20 @@ test.each(['serve', 'check'] as const)('%s: every flag with what it means', asyn
   for (const flag of ['--set <key=value>', '--config <file>']) expect(help).toContain(flag);
 });
 
-test.each(['score', 'models'] as const)('%s: where the server is', async (name) => {
-  const help = await helpOf(name);
-  expect(help).toContain(`Usage: scorewire ${name}`);
-  for (const flag of ['--address <host:port>', '--deadline <ms>', '--tls', '--ca <file>']) expect(help).toContain(flag);
+test.each(['score', 'models', 'promote', 'store stats', 'store invalidate'] as const)(
+  '%s: where the server is',
+  async (name) => {
+    const help = await helpOf(name);
+    expect(help).toContain(`Usage: scorewire ${name}`);
+    for (const flag of ['--address <host:port>', '--deadline <ms>', '--tls', '--ca <file>'])
+      expect(help).toContain(flag);
+  },
+);
+
+test.each(['score', 'promote', 'store invalidate'] as const)('%s: examples', async (name) => {
+  expect(await helpOf(name)).toContain('Examples:');
 });
 
-test('score: examples', async () => {
-  expect(await helpOf('score')).toContain('Examples:');
+test.each(['promote', 'store invalidate'] as const)('%s: how to show a token', async (name) => {
+  expect(await helpOf(name)).toContain('--token-file <file>');
 });

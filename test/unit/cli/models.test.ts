@@ -15,6 +15,8 @@ beforeAll(async () => {
     'risk/1/model.onnx': linear([1, -1], 0),
     'risk/2/model.onnx': linear([1, -1], 1),
     'company/1/model.onnx': meanOverBatch(),
+    'shop/1/model.onnx': linear([1, -1], 0),
+    'shop/model.yaml': 'features: [{ name: amount }, { name: hour_of_day, source: computed }]',
   });
   server = await TestServer.start(folder, ['batching.latency_budget_ms=25']);
 });
@@ -30,7 +32,8 @@ test('a line a version', async () => {
   expect(lines[1]).toMatch(/^company +1 +yes +regression +3 features +single +25 ms$/);
   expect(lines[2]).toMatch(/^risk +1 +binary +2 features +to \d+ +25 ms$/);
   expect(lines[3]).toMatch(/^risk +2 +yes +binary +2 features +to \d+ +25 ms$/);
-  expect(lines).toHaveLength(4);
+  expect(lines[4]).toMatch(/^shop +1 +yes +binary +2 features \(1 computed\) +to \d+ +25 ms$/);
+  expect(lines).toHaveLength(5);
 });
 
 test('all as JSON', async () => {
@@ -39,6 +42,7 @@ test('all as JSON', async () => {
     ['company', '1'],
     ['risk', '1'],
     ['risk', '2'],
+    ['shop', '1'],
   ]);
 });
 

@@ -55,6 +55,21 @@ describe('a repository', () => {
     expect(specs[1]).toMatchObject({ maxBatchRows: undefined, latencyBudgetMs: undefined, golden: undefined });
   });
 
+  test('says which version somebody chose to be live', async () => {
+    const directory = await tempRepository({
+      'wine/1/model.onnx': small,
+      'wine/2/model.onnx': small,
+      'wine/live': '1\n',
+      'age/1/model.onnx': small,
+    });
+    const { live, warnings } = await readRepository(directory);
+    expect([...live]).toEqual([['wine', 1]]);
+    expect(warnings).toEqual([]);
+    expect(await refused({ 'wine/1/model.onnx': small, 'wine/live': '2' })).toBe(
+      'models/wine/live: expected the number of the live version (1), found "2"; without the file the highest is live',
+    );
+  });
+
   test('applies one manifest to all versions', async () => {
     const directory = await tempRepository({
       'wine/1/model.onnx': small,

@@ -58,6 +58,52 @@ describe('the version asked for', () => {
   });
 });
 
+describe('the live version by choice', () => {
+  const [one, two, three] = [model('churn', 1), model('churn', 2), model('churn', 3)];
+
+  it('is the chosen one from the start, where there is a choice', () => {
+    const registry = new ModelRegistry(new Map([['churn', 1]]));
+    for (const each of [one, two, model('price', 1), model('price', 2)]) registry.add(each);
+    expect(registry.get('churn')).toBe(one);
+    expect(registry.versions('churn').map((each) => registry.isLive(each))).toEqual([true, false]);
+    expect(registry.get('price').spec.version).toBe(2);
+  });
+
+  it('switches at once, there and back, and what a caller has stays as it is', () => {
+    const registry = registryOf(one, two);
+    const underWay = registry.get('churn');
+    registry.promote('churn', 1n);
+    expect(registry.get('churn')).toBe(one);
+    expect([registry.isLive(one), registry.isLive(two)]).toEqual([true, false]);
+    expect(underWay).toBe(two);
+    expect(registry.get('churn', 2n)).toBe(two);
+    registry.promote('churn', 2);
+    expect(registry.get('churn')).toBe(two);
+  });
+
+  it('stays when a higher one comes, until the highest is asked for again', () => {
+    const registry = registryOf(one, two);
+    registry.promote('churn', 2);
+    registry.add(three);
+    expect(registry.get('churn')).toBe(two);
+    expect(registry.highest('churn')).toBe(three);
+    registry.promote('churn');
+    expect(registry.get('churn')).toBe(three);
+    const four = model('churn', 4);
+    registry.add(four);
+    expect(registry.get('churn')).toBe(four);
+  });
+
+  it('is one that there is, else all stays as it was', () => {
+    const registry = registryOf(one, two);
+    registry.promote('churn', 1);
+    expect(() => registry.promote('churn', 7)).toThrow(expect.objectContaining({ reason: 'VERSION_NOT_FOUND' }));
+    expect(() => registry.promote('chum', 1)).toThrow(expect.objectContaining({ reason: 'MODEL_NOT_FOUND' }));
+    expect(() => registry.promote('chum')).toThrow(expect.objectContaining({ reason: 'MODEL_NOT_FOUND' }));
+    expect(registry.get('churn')).toBe(one);
+  });
+});
+
 describe('an unknown model', () => {
   const registry = registryOf(model('churn', 1), model('churns', 1), model('price', 1));
 

@@ -153,6 +153,10 @@ export interface ModelInfo {
   /** What ONNX calls metadata_props. */
   metadata: Map<string, string>;
   producer: string;
+  /** Where features with source store come from, as the server's file of feature stores calls it; empty where none does. */
+  featureStore: string;
+  /** What hours and days of computed features count in (an IANA name); empty where none is computed. */
+  timeZone: string;
 }
 
 export interface ModelInfo_MetadataEntry {
@@ -174,6 +178,13 @@ export interface FeatureInfo {
   /** In a row by name a feature without a default is required. */
   required: boolean;
   allowNan: boolean;
+  /**
+   * Where it comes from when the request doesn't bring it: request (nowhere else), store (the feature store, by entity) or computed
+   * (from the time of the request).
+   */
+  source: string;
+  /** A value of the feature store that is older counts as absent. Absent: of any age. */
+  maxAgeSeconds?: number | undefined;
 }
 
 export interface ScoreInfo {
@@ -956,6 +967,8 @@ function createBaseModelInfo(): ModelInfo {
     loadedAt: undefined,
     metadata: new Map(),
     producer: "",
+    featureStore: "",
+    timeZone: "",
   };
 }
 
@@ -1011,6 +1024,12 @@ export const ModelInfo: MessageFns<ModelInfo> = {
     });
     if (message.producer !== "") {
       writer.uint32(130).string(message.producer);
+    }
+    if (message.featureStore !== "") {
+      writer.uint32(138).string(message.featureStore);
+    }
+    if (message.timeZone !== "") {
+      writer.uint32(146).string(message.timeZone);
     }
     return writer;
   },
@@ -1159,6 +1178,22 @@ export const ModelInfo: MessageFns<ModelInfo> = {
             message.producer = reader.string();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.featureStore = reader.string();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.timeZone = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1209,6 +1244,16 @@ export const ModelInfo: MessageFns<ModelInfo> = {
         )
         : new Map(),
       producer: isSet(object.producer) ? globalThis.String(object.producer) : "",
+      featureStore: isSet(object.featureStore)
+        ? globalThis.String(object.featureStore)
+        : isSet(object.feature_store)
+        ? globalThis.String(object.feature_store)
+        : "",
+      timeZone: isSet(object.timeZone)
+        ? globalThis.String(object.timeZone)
+        : isSet(object.time_zone)
+        ? globalThis.String(object.time_zone)
+        : "",
     };
   },
 
@@ -1264,6 +1309,12 @@ export const ModelInfo: MessageFns<ModelInfo> = {
     }
     if (message.producer !== "") {
       obj.producer = message.producer;
+    }
+    if (message.featureStore !== "") {
+      obj.featureStore = message.featureStore;
+    }
+    if (message.timeZone !== "") {
+      obj.timeZone = message.timeZone;
     }
     return obj;
   },
@@ -1475,7 +1526,7 @@ export const TensorInfo: MessageFns<TensorInfo> = {
 };
 
 function createBaseFeatureInfo(): FeatureInfo {
-  return { name: "", dataType: 0, required: false, allowNan: false };
+  return { name: "", dataType: 0, required: false, allowNan: false, source: "", maxAgeSeconds: undefined };
 }
 
 export const FeatureInfo: MessageFns<FeatureInfo> = {
@@ -1491,6 +1542,12 @@ export const FeatureInfo: MessageFns<FeatureInfo> = {
     }
     if (message.allowNan !== false) {
       writer.uint32(32).bool(message.allowNan);
+    }
+    if (message.source !== "") {
+      writer.uint32(42).string(message.source);
+    }
+    if (message.maxAgeSeconds !== undefined) {
+      writer.uint32(49).double(message.maxAgeSeconds);
     }
     return writer;
   },
@@ -1540,6 +1597,22 @@ export const FeatureInfo: MessageFns<FeatureInfo> = {
             message.allowNan = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.maxAgeSeconds = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1566,6 +1639,12 @@ export const FeatureInfo: MessageFns<FeatureInfo> = {
         : isSet(object.allow_nan)
         ? globalThis.Boolean(object.allow_nan)
         : false,
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      maxAgeSeconds: isSet(object.maxAgeSeconds)
+        ? globalThis.Number(object.maxAgeSeconds)
+        : isSet(object.max_age_seconds)
+        ? globalThis.Number(object.max_age_seconds)
+        : undefined,
     };
   },
 
@@ -1582,6 +1661,12 @@ export const FeatureInfo: MessageFns<FeatureInfo> = {
     }
     if (message.allowNan !== false) {
       obj.allowNan = message.allowNan;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.maxAgeSeconds !== undefined) {
+      obj.maxAgeSeconds = floatToJson(message.maxAgeSeconds);
     }
     return obj;
   },
@@ -2045,7 +2130,8 @@ export const ModelServiceService = {
   /**
    * Makes a version the live one, at once: forward to one that was filled with scores before, or back. For callers on the
    * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (LOW_COVERAGE) where the version has scores of
-   * less than min_coverage of the entities that the live one has scores of.
+   * less than min_coverage of the entities that the live one has scores of; (NO_STORE) where min_coverage is above 0 and the server
+   * keeps no scores.
    */
   promoteModel: {
     path: "/scorewire.v1.ModelService/PromoteModel" as const,
@@ -2069,7 +2155,8 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
   /**
    * Makes a version the live one, at once: forward to one that was filled with scores before, or back. For callers on the
    * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (LOW_COVERAGE) where the version has scores of
-   * less than min_coverage of the entities that the live one has scores of.
+   * less than min_coverage of the entities that the live one has scores of; (NO_STORE) where min_coverage is above 0 and the server
+   * keeps no scores.
    */
   promoteModel: handleUnaryCall<PromoteModelRequest, PromoteModelResponse>;
 }
@@ -2140,7 +2227,8 @@ export interface ModelServiceClient extends Client {
   /**
    * Makes a version the live one, at once: forward to one that was filled with scores before, or back. For callers on the
    * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (LOW_COVERAGE) where the version has scores of
-   * less than min_coverage of the entities that the live one has scores of.
+   * less than min_coverage of the entities that the live one has scores of; (NO_STORE) where min_coverage is above 0 and the server
+   * keeps no scores.
    */
   promoteModel(
     request: PromoteModelRequest,
