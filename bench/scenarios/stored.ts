@@ -53,6 +53,9 @@ const PUTS_PER_SECOND = 20_000;
 const FIRST_WARM_UP_FACTOR = 3;
 const SHARE_OF_MAX = 0.5;
 const MAX_P99_MS = 10;
+/** Shorter looks take a share of the closed loop's throughput for the highest rate, where others search for it. */
+const SEARCH_FROM_SECONDS = 3;
+const UNSEARCHED_SHARE = 0.5;
 /** Loads of the search are shorter than others. */
 const SEARCH_FACTOR = 0.5;
 const SEARCH_PRECISION = 0.25;
@@ -62,6 +65,7 @@ const SEARCH_TO = 1.5;
 const MAX_HIT_ABOVE_ECHO_US = 8;
 const MAX_MIX_ABOVE_ECHO_US = 10;
 const NO_ERRORS: Mark = { relation: 'at most', value: 0 };
+const BELOW_MARK: Mark = { relation: 'at most', value: MAX_P99_MS };
 const FLOOR_KEY = 'floor';
 /** As long as a packed score is. */
 const FLOOR_VALUE = 'x'.repeat(48);
@@ -77,7 +81,8 @@ interface MemoryBlock {
   hits: LoadReport;
   mix: LoadReport;
   alone: FlowReport;
-  maxPerSecond: number;
+  /** The highest Poisson rate of the mix with a p99 of 10 ms, calls a second; undefined where none was found. */
+  maxPerSecond: number | undefined;
   quiet: FlowReport;
   besidePuts: FlowReport;
   putsPerSecond: number;
@@ -130,8 +135,9 @@ async function measureMemory(parts: Parts, onAnswer: (sample: Uint8Array) => voi
     await putScores(server.port, ENTITIES, entries);
     const fillSeconds = (performance.now() - fillingSince) / 1000;
     suite.progress(`${entries} entries, put in ${fillSeconds.toFixed(1)} s`);
-    const maxPerSecond = await findMaxOf(parts, server, onlyFlow(mixLoad.flows).answeredPerSecond);
-    const shape = poisson(SHARE_OF_MAX * maxPerSecond, 1);
+    const closedPerSecond = onlyFlow(mixLoad.flows).answeredPerSecond;
+    const maxPerSecond = seconds < SEARCH_FROM_SECONDS ? undefined : await findMaxOf(parts, server, closedPerSecond);
+    const shape = poisson(SHARE_OF_MAX * (maxPerSecond ?? UNSEARCHED_SHARE * closedPerSecond), 1);
     const quiet = onlyFlow((await load(parts, server, mix, shape)).flows);
     const busy = load(parts, server, mix, shape);
     const [putsPerSecond, { flows }] = await Promise.all([
@@ -172,8 +178,7 @@ async function load(
   return report;
 }
 
-/** The highest Poisson rate of the mix with a p99 of 10 ms, calls a second. */
-async function findMaxOf(parts: Parts, server: ServerProcess, closedPerSecond: number): Promise<number> {
+async function findMaxOf(parts: Parts, server: ServerProcess, closedPerSecond: number): Promise<number | undefined> {
   const seconds = SEARCH_FACTOR * parts.suite.settings.seconds;
   const warmUpSeconds = SEARCH_FACTOR * parts.suite.settings.warmUpSeconds;
   const { ratePerSecond } = await findMax(
@@ -191,8 +196,9 @@ async function findMaxOf(parts: Parts, server: ServerProcess, closedPerSecond: n
       precision: SEARCH_PRECISION,
     },
   );
-  if (ratePerSecond === 0) throw new Error('no rate keeps the bound');
-  return ratePerSecond;
+  if (ratePerSecond > 0) return ratePerSecond;
+  parts.suite.note(`no Poisson rate was found that keeps p99 <= ${MAX_P99_MS} ms`);
+  return undefined;
 }
 
 function compareMemory(suite: Suite, memory: readonly MemoryBlock[], echo: readonly LoadReport[]): void {
@@ -221,16 +227,11 @@ function compareMemory(suite: Suite, memory: readonly MemoryBlock[], echo: reado
   const quiet = memory.map((block) => block.quiet);
   const besidePuts = memory.map((block) => block.besidePuts);
   const full = 'full store, 5 % misses';
-  suite.figure(
-    `${full}, highest Poisson rate with p99 <= ${MAX_P99_MS} ms`,
-    'calls/s',
-    memory.map(({ maxPerSecond }) => maxPerSecond),
-  );
-  suite.figure(`${full}, p99 at half of that`, 'ms', p99Ms(quiet));
-  suite.figure(`${full}, p99 at half of that, beside puts`, 'ms', p99Ms(besidePuts), {
-    relation: 'at most',
-    value: MAX_P99_MS,
-  });
+  const found = memory.flatMap(({ maxPerSecond }) => maxPerSecond ?? []);
+  if (found.length > 0) suite.figure(`${full}, highest Poisson rate with p99 <= ${MAX_P99_MS} ms`, 'calls/s', found);
+  suite.figure(`${full}, Poisson at half of that, offered`, 'calls/s', quiet.map(offered));
+  suite.figure(`${full}, Poisson, p99`, 'ms', p99Ms(quiet));
+  suite.figure(`${full}, Poisson, p99 beside puts`, 'ms', p99Ms(besidePuts), BELOW_MARK);
   suite.figure(`${full}, p99 beside puts / without`, 'ratio', ratios(p99Ms(besidePuts), p99Ms(quiet)));
   suite.figure(`${full}, errors beside puts`, 'share', besidePuts.map(errorShare), NO_ERRORS);
   suite.figure(
@@ -308,6 +309,10 @@ async function bareGetUs(suite: Suite, port: number): Promise<number> {
 
 function rates(flows: readonly FlowReport[]): number[] {
   return flows.map(({ answeredPerSecond }) => answeredPerSecond);
+}
+
+function offered({ offeredPerSecond }: FlowReport): number {
+  return offeredPerSecond ?? 0;
 }
 
 function p99Ms(flows: readonly FlowReport[]): number[] {
