@@ -18,6 +18,7 @@ import { neighbours } from './scenarios/neighbours.ts';
 import { overload } from './scenarios/overload.ts';
 import { poissonArrivals } from './scenarios/poisson.ts';
 import { start } from './scenarios/start.ts';
+import { stored } from './scenarios/stored.ts';
 import { unary } from './scenarios/unary.ts';
 
 const SCHEMA = 'scorewire-bench-suite/1';
@@ -32,6 +33,7 @@ const SCENARIOS: readonly Scenario[] = [
   neighbours,
   start,
   bursts,
+  stored,
 ];
 
 const QUICK: SuiteSettings = { seconds: 1.5, warmUpSeconds: 0.7, repetitions: 1 };

@@ -1,4 +1,5 @@
-// Tables of rows for jobs, made by DuckDB from a model's golden rows: each of those again and again, its numbers changed by up to a tenth.
+// Tables of rows, made by DuckDB from a model's golden rows: each of those again and again. For jobs its numbers are changed by up to
+// a tenth.
 
 import { DuckDBInstance } from '@duckdb/node-api';
 
@@ -23,6 +24,22 @@ export function writeNumbers(golden: string, columns: number, rows: number, to: 
     'SELECT setseed(0.5)',
     `CREATE TABLE golden AS SELECT row_number() OVER () - 1 AS place, "row" FROM read_json('${golden}', columns = {"row": 'DOUBLE[]'})`,
     `COPY (SELECT i AS id, ${values.join(', ')} FROM range(${rows}) t(i)
+      JOIN golden g ON g.place = i % (SELECT count(*) FROM golden)) TO '${to}'`,
+  );
+}
+
+/** Features by entity: id, which begins at `firstId`, then c0 and so on, the golden rows as they are. */
+export function writeEntities(
+  golden: string,
+  columns: number,
+  rows: number,
+  firstId: number,
+  to: string,
+): Promise<void> {
+  const values = Array.from({ length: columns }, (_, index) => `g."row"[${index + 1}]::FLOAT AS c${index}`);
+  return run(
+    `CREATE TABLE golden AS SELECT row_number() OVER () - 1 AS place, "row" FROM read_json('${golden}', columns = {"row": 'DOUBLE[]'})`,
+    `COPY (SELECT ${firstId} + i AS id, ${values.join(', ')} FROM range(${rows}) t(i)
       JOIN golden g ON g.place = i % (SELECT count(*) FROM golden)) TO '${to}'`,
   );
 }

@@ -1,0 +1,320 @@
+// Calls of an entity alone: what an answer from the store costs beside the echo, what a few that the model has to answer add, what
+// callers feel while scores are put, and what Redis adds to a look-up in memory.
+
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { findMax } from '../../src/bench/find-max.ts';
+import { pinned } from '../../src/bench/pinning.ts';
+import type { FlowPlan, LoadShape } from '../../src/bench/plan.ts';
+import type { FlowReport, LoadReport } from '../../src/bench/report.ts';
+import {
+  checkEntityAnswers,
+  type EntityCalls,
+  type EntityModels,
+  entityCalls,
+  MODEL,
+  putScores,
+  putSteadily,
+  writeEntityModel,
+} from '../harness/entities.ts';
+import type { Mark } from '../harness/figures.ts';
+import { RedisProcess } from '../harness/redis-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { startEcho, startScorewire } from '../harness/servers.ts';
+import { SERVER_CORE } from '../harness/settings.ts';
+import {
+  errorShare,
+  inTurns,
+  type LoadOptions,
+  onlyFlow,
+  PEAK_IN_FLIGHT,
+  poisson,
+  ratios,
+  type Scenario,
+  type Suite,
+} from '../harness/suite.ts';
+
+const REDIS_FLOOR = fileURLToPath(new URL('../floors/redis-get.ts', import.meta.url));
+
+/** Entities that are asked for, in turn. */
+const ENTITIES = 100_000;
+const MISS_EVERY = 20;
+const UNSTORED = ENTITIES / MISS_EVERY;
+/** Entries of the full store, for each second that a load is measured; at most as many as the store takes by default. */
+const ENTRIES_PER_SECOND = 500_000;
+const MAX_ENTRIES = 2_000_000;
+const PUTS_PER_SECOND = 20_000;
+
+/** A server just started has compiled nothing yet. */
+const FIRST_WARM_UP_FACTOR = 3;
+const SHARE_OF_MAX = 0.5;
+const MAX_P99_MS = 10;
+/** Shorter looks take a share of the closed loop's throughput for the highest rate, where others search for it. */
+const SEARCH_FROM_SECONDS = 3;
+const UNSEARCHED_SHARE = 0.5;
+/** Loads of the search are shorter than others. */
+const SEARCH_FACTOR = 0.5;
+const SEARCH_PRECISION = 0.25;
+const SEARCH_FROM = 0.5;
+const SEARCH_TO = 1.5;
+
+const MAX_HIT_ABOVE_ECHO_US = 8;
+const MAX_MIX_ABOVE_ECHO_US = 10;
+const NO_ERRORS: Mark = { relation: 'at most', value: 0 };
+const BELOW_MARK: Mark = { relation: 'at most', value: MAX_P99_MS };
+const FLOOR_KEY = 'floor';
+/** As long as a packed score is. */
+const FLOOR_VALUE = 'x'.repeat(48);
+
+interface Parts {
+  suite: Suite;
+  from: EntityModels;
+  hits: EntityCalls;
+  mix: EntityCalls;
+}
+
+interface MemoryBlock {
+  hits: LoadReport;
+  mix: LoadReport;
+  alone: FlowReport;
+  /** The highest Poisson rate of the mix with a p99 of 10 ms, calls a second; undefined where none was found. */
+  maxPerSecond: number | undefined;
+  quiet: FlowReport;
+  besidePuts: FlowReport;
+  putsPerSecond: number;
+  residentMiB: number;
+}
+
+interface RedisBlock {
+  many: LoadReport;
+  alone: FlowReport;
+  getUs: number;
+  lookUpsACommand: number;
+}
+
+export const stored: Scenario = {
+  name: 'stored',
+  title: 'entities alone, answered from stored scores in memory and in Redis, against the grpc-js echo',
+  async run(suite: Suite) {
+    const folder = mkdtempSync(join(tmpdir(), 'scorewire-bench-stored-'));
+    try {
+      const from = await writeEntityModel(folder, UNSTORED);
+      const parts = { suite, from, hits: entityCalls(ENTITIES, 0), mix: entityCalls(ENTITIES, MISS_EVERY) };
+      let answer: Uint8Array | undefined;
+      const [memory = [], echo = []] = await inTurns<MemoryBlock | LoadReport>(suite.settings.repetitions, [
+        () => measureMemory(parts, (sample) => (answer ??= sample)),
+        () => measureEcho(parts, answer),
+      ]);
+      compareMemory(suite, memory as MemoryBlock[], echo as LoadReport[]);
+      if (RedisProcess.isInstalled) await compareRedis(parts, memory as MemoryBlock[]);
+      else suite.note('nothing of Redis was measured: there is no redis-server (apt-get install redis-server)');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+async function measureMemory(parts: Parts, onAnswer: (sample: Uint8Array) => void): Promise<MemoryBlock> {
+  const { suite, from, hits, mix } = parts;
+  const { seconds, warmUpSeconds } = suite.settings;
+  const server = await startScorewire({ models: from.models, set: from.set });
+  try {
+    await putScores(server.port, 0, ENTITIES);
+    const first = { warmUpSeconds: FIRST_WARM_UP_FACTOR * warmUpSeconds };
+    const hitLoad = await load(parts, server, hits, { kind: 'closed', inFlight: PEAK_IN_FLIGHT }, first);
+    onAnswer(onlyFlow(hitLoad.flows).samples[0]?.answer as Uint8Array);
+    const mixLoad = await load(parts, server, mix, { kind: 'closed', inFlight: PEAK_IN_FLIGHT });
+    const alone = onlyFlow((await load(parts, server, hits, { kind: 'closed', inFlight: 1 })).flows);
+
+    const entries = Math.min(MAX_ENTRIES, Math.round(ENTRIES_PER_SECOND * seconds));
+    const fillingSince = performance.now();
+    await putScores(server.port, ENTITIES, entries);
+    const fillSeconds = (performance.now() - fillingSince) / 1000;
+    suite.progress(`${entries} entries, put in ${fillSeconds.toFixed(1)} s`);
+    const closedPerSecond = onlyFlow(mixLoad.flows).answeredPerSecond;
+    const maxPerSecond = seconds < SEARCH_FROM_SECONDS ? undefined : await findMaxOf(parts, server, closedPerSecond);
+    const shape = poisson(SHARE_OF_MAX * (maxPerSecond ?? UNSEARCHED_SHARE * closedPerSecond), 1);
+    const quiet = onlyFlow((await load(parts, server, mix, shape)).flows);
+    const busy = load(parts, server, mix, shape);
+    const [putsPerSecond, { flows }] = await Promise.all([
+      putSteadily(server.port, [ENTITIES, entries], PUTS_PER_SECOND, busy),
+      busy,
+    ]);
+    const residentMiB = (server.memory()?.residentBytes ?? Number.NaN) / 2 ** 20;
+    const besidePuts = onlyFlow(flows);
+    return { hits: hitLoad, mix: mixLoad, alone, maxPerSecond, quiet, besidePuts, putsPerSecond, residentMiB };
+  } finally {
+    await server.stop();
+  }
+}
+
+async function measureEcho(parts: Parts, answer: Uint8Array | undefined): Promise<LoadReport> {
+  const { warmUpSeconds } = parts.suite.settings;
+  const server = await startEcho(answer);
+  try {
+    const first = { warmUpSeconds: FIRST_WARM_UP_FACTOR * warmUpSeconds };
+    return await load(parts, server, parts.hits, { kind: 'closed', inFlight: PEAK_IN_FLIGHT }, first);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Loads a server with calls of entities alone, and checks the sampled answers unless it is the echo. */
+async function load(
+  { suite, hits }: Parts,
+  server: ServerProcess,
+  calls: EntityCalls,
+  shape: LoadShape,
+  options: LoadOptions = {},
+): Promise<LoadReport> {
+  const name = calls === hits ? 'hits' : 'mix';
+  const plan: FlowPlan = { ...suite.flow(MODEL, shape), name, messages: calls.messages };
+  const report = await suite.load(server, [plan], options);
+  if (server.name === 'scorewire') checkEntityAnswers(calls, onlyFlow(report.flows).samples);
+  return report;
+}
+
+async function findMaxOf(parts: Parts, server: ServerProcess, closedPerSecond: number): Promise<number | undefined> {
+  const seconds = SEARCH_FACTOR * parts.suite.settings.seconds;
+  const warmUpSeconds = SEARCH_FACTOR * parts.suite.settings.warmUpSeconds;
+  const { ratePerSecond } = await findMax(
+    async (rate) => {
+      const report = await load(parts, server, parts.mix, poisson(rate, 1), { seconds, warmUpSeconds });
+      const flow = onlyFlow(report.flows);
+      const { p99Us } = flow.answers;
+      const kept = p99Us <= 1000 * MAX_P99_MS && errorShare(flow) === 0;
+      return { ratePerSecond: rate, kept, p99Us, errorShare: errorShare(flow), limited: report.client.limited };
+    },
+    {
+      startPerSecond: SEARCH_FROM * closedPerSecond,
+      ceilingPerSecond: SEARCH_TO * closedPerSecond,
+      repetitions: 1,
+      precision: SEARCH_PRECISION,
+    },
+  );
+  if (ratePerSecond > 0) return ratePerSecond;
+  parts.suite.note(`no Poisson rate was found that keeps p99 <= ${MAX_P99_MS} ms`);
+  return undefined;
+}
+
+function compareMemory(suite: Suite, memory: readonly MemoryBlock[], echo: readonly LoadReport[]): void {
+  const cpu = (reports: readonly LoadReport[]) => reports.map(({ server }) => server?.cpuUsPerCall ?? Number.NaN);
+  const echoCpu = cpu(echo);
+  const arms = [
+    ['hits', memory.map(({ hits }) => hits), MAX_HIT_ABOVE_ECHO_US],
+    ['5 % misses', memory.map(({ mix }) => mix), MAX_MIX_ABOVE_ECHO_US],
+  ] as const;
+  for (const [name, reports, value] of arms) {
+    const flows = reports.map((report) => onlyFlow(report.flows));
+    suite.figure(`${name}, ${PEAK_IN_FLIGHT} in flight, throughput`, 'calls/s', rates(flows));
+    suite.figure(`${name}, ${PEAK_IN_FLIGHT} in flight, p99`, 'ms', p99Ms(flows));
+    suite.figure(`${name}, errors`, 'share', flows.map(errorShare), NO_ERRORS);
+    const ourCpu = cpu(reports);
+    if ([...ourCpu, ...echoCpu].some(Number.isNaN)) continue;
+    suite.figure(`${name}, server CPU a call`, 'us', ourCpu);
+    const above = ourCpu.map((us, repetition) => us - (echoCpu[repetition] as number));
+    suite.figure(`${name}, server CPU a call above echo`, 'us', above, { relation: 'at most', value });
+    suite.figure(`${name}, server CPU a call / echo`, 'ratio', ratios(ourCpu, echoCpu));
+  }
+  const echoFlows = echo.map(({ flows }) => onlyFlow(flows));
+  suite.figure(`echo, ${PEAK_IN_FLIGHT} in flight, throughput`, 'calls/s', rates(echoFlows));
+  if (!echoCpu.some(Number.isNaN)) suite.figure('echo, server CPU a call', 'us', echoCpu);
+
+  const quiet = memory.map((block) => block.quiet);
+  const besidePuts = memory.map((block) => block.besidePuts);
+  const full = 'full store, 5 % misses';
+  const found = memory.flatMap(({ maxPerSecond }) => maxPerSecond ?? []);
+  if (found.length > 0) suite.figure(`${full}, highest Poisson rate with p99 <= ${MAX_P99_MS} ms`, 'calls/s', found);
+  suite.figure(`${full}, Poisson at half of that, offered`, 'calls/s', quiet.map(offered));
+  suite.figure(`${full}, Poisson, p99`, 'ms', p99Ms(quiet));
+  suite.figure(`${full}, Poisson, p99 beside puts`, 'ms', p99Ms(besidePuts), BELOW_MARK);
+  suite.figure(`${full}, p99 beside puts / without`, 'ratio', ratios(p99Ms(besidePuts), p99Ms(quiet)));
+  suite.figure(`${full}, errors beside puts`, 'share', besidePuts.map(errorShare), NO_ERRORS);
+  suite.figure(
+    `${full}, puts`,
+    'scores/s',
+    memory.map(({ putsPerSecond }) => putsPerSecond),
+  );
+  suite.figure(
+    `${full}, resident memory of the server`,
+    'MiB',
+    memory.map(({ residentMiB }) => residentMiB),
+  );
+}
+
+async function compareRedis(parts: Parts, memory: readonly MemoryBlock[]): Promise<void> {
+  const { suite } = parts;
+  const redis: RedisBlock[] = [];
+  for (let repetition = 0; repetition < suite.settings.repetitions; repetition++) redis.push(await measureRedis(parts));
+  const many = redis.map((block) => onlyFlow(block.many.flows));
+  const p50Us = (blocks: readonly { alone: FlowReport }[]) => blocks.map(({ alone }) => alone.answers.p50Us);
+  const getUs = redis.map((block) => block.getUs);
+  const sums = p50Us(memory).map((us, repetition) => us + (getUs[repetition] as number));
+  suite.figure('memory, 1 in flight, p50', 'us', p50Us(memory));
+  suite.figure('Redis, a bare GET, p50', 'us', getUs);
+  suite.figure('Redis, 1 in flight, p50', 'us', p50Us(redis));
+  suite.figure('Redis, 1 in flight, p50 / (memory + GET)', 'ratio', ratios(p50Us(redis), sums), {
+    relation: 'at most',
+    value: 1,
+  });
+  suite.figure(`Redis, ${PEAK_IN_FLIGHT} in flight, throughput`, 'calls/s', rates(many));
+  suite.figure(`Redis, ${PEAK_IN_FLIGHT} in flight, p99`, 'ms', p99Ms(many));
+  const cpu = redis.map((block) => block.many.server?.cpuUsPerCall ?? Number.NaN);
+  if (!cpu.some(Number.isNaN)) suite.figure(`Redis, ${PEAK_IN_FLIGHT} in flight, server CPU a call`, 'us', cpu);
+  suite.figure(
+    `Redis, ${PEAK_IN_FLIGHT} in flight, look-ups a command`,
+    'look-ups',
+    redis.map(({ lookUpsACommand }) => lookUpsACommand),
+  );
+  suite.figure('Redis, errors', 'share', many.map(errorShare), NO_ERRORS);
+}
+
+async function measureRedis(parts: Parts): Promise<RedisBlock> {
+  const { suite, from, hits } = parts;
+  const redis = await RedisProcess.start();
+  try {
+    const set = [...from.set, 'store.kind=redis', `redis.url=${redis.url}`];
+    const server = await startScorewire({ models: from.models, set });
+    try {
+      await putScores(server.port, 0, ENTITIES);
+      await redis.set(FLOOR_KEY, FLOOR_VALUE);
+      const first = { warmUpSeconds: FIRST_WARM_UP_FACTOR * suite.settings.warmUpSeconds };
+      const before = await redis.counts();
+      const many = await load(parts, server, hits, { kind: 'closed', inFlight: PEAK_IN_FLIGHT }, first);
+      const after = await redis.counts();
+      const alone = onlyFlow((await load(parts, server, hits, { kind: 'closed', inFlight: 1 })).flows);
+      const getUs = await bareGetUs(suite, redis.port);
+      const lookUpsACommand = (after.keysFound - before.keysFound) / (after.commands - before.commands);
+      return { many, alone, getUs, lookUpsACommand };
+    } finally {
+      await server.stop();
+    }
+  } finally {
+    await redis.stop();
+  }
+}
+
+/** From the server's core to where Redis is, as our server goes. */
+async function bareGetUs(suite: Suite, port: number): Promise<number> {
+  const floor = [REDIS_FLOOR, String(port), FLOOR_KEY, String(suite.settings.seconds)];
+  const [command, ...args] = pinned(SERVER_CORE, [process.execPath, ...floor]);
+  const { stdout } = await promisify(execFile)(command as string, args);
+  suite.progress(`a bare GET: ${Number(stdout).toFixed(1)} us`);
+  return Number(stdout);
+}
+
+function rates(flows: readonly FlowReport[]): number[] {
+  return flows.map(({ answeredPerSecond }) => answeredPerSecond);
+}
+
+function offered({ offeredPerSecond }: FlowReport): number {
+  return offeredPerSecond ?? 0;
+}
+
+function p99Ms(flows: readonly FlowReport[]): number[] {
+  return flows.map(({ answers }) => answers.p99Us / 1000);
+}
