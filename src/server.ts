@@ -27,6 +27,7 @@ import type { StatusSnapshot } from './http/status-page.ts';
 import { checkJobs } from './jobs/check-jobs.ts';
 import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
+import { RefreshWatch } from './jobs/refresh-watch.ts';
 import type { ModelSpec } from './models/model.ts';
 import { readRepository } from './models/repository.ts';
 import { openScoreStore } from './scores/open-store.ts';
@@ -167,6 +168,12 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     state = serving ? 'SERVING' : 'NOT_SERVING';
     health.setAll(serving);
   };
+  let refreshes: RefreshWatch | undefined;
+  const problems = (): string[] => [
+    ...(refreshes?.problems() ?? []),
+    ...[...(featureStores?.problems() ?? [])].map(([name, problem]) => `feature store ${name}: ${problem}`),
+    ...(store?.problem() === undefined ? [] : [`score store: ${store.problem()}`]),
+  ];
   let http: HttpServer | undefined;
   const stop = async () => {
     grpc.destroy();
@@ -194,7 +201,8 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
             log.warn({ err: error }, 'a metric could not be read'),
           ),
           ready: () => ({ ready: state === 'SERVING', reason: state }),
-          status: () => snapshot(state, address, admission, engine, recent),
+          problems,
+          status: () => ({ ...snapshot(state, address, admission, engine, recent), problems: problems() }),
         },
       );
     }
@@ -209,6 +217,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     );
     admission.open();
     setServing(engine.readyWorkers() > 0);
+    refreshes = new RefreshWatch(jobs, jobRuns, metrics, log);
     return {
       port,
       address,
@@ -221,6 +230,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
         scoreStreams.drain();
+        refreshes?.end();
         const jobsEnded = jobRuns.drain();
         const idle = () => admission.empty();
         const answered = await grpc.close(idle, settings.drain.timeoutMs, () => {
@@ -283,7 +293,7 @@ function snapshot(
   admission: Admission,
   engine: Engine | undefined,
   recent: ReadonlyMap<string, Recent>,
-): StatusSnapshot {
+): Omit<StatusSnapshot, 'problems'> {
   return {
     version: VERSION,
     uptimeSeconds: process.uptime(),

@@ -23,6 +23,8 @@ export type HttpContent = {
   metricsText: () => Promise<string>;
   /** `reason` is for people: why not, or that all is well. */
   ready: () => { ready: boolean; reason: string };
+  /** What is wrong while the server serves: refreshes, stores; one line each. */
+  problems: () => readonly string[];
   status: () => StatusSnapshot;
 };
 
@@ -94,6 +96,15 @@ const PAGES: ReadonlyMap<string, Page> = new Map<string, Page>([
     (content) => {
       const { ready, reason } = content.ready();
       return { status: ready ? 200 : 503, type: TEXT, body: `${reason}\n` };
+    },
+  ],
+  [
+    // For people and dashboards; whether traffic may come is for /readyz to say.
+    '/healthz',
+    (content) => {
+      const { ready, reason } = content.ready();
+      const body = JSON.stringify({ ready, state: reason, problems: content.problems() }, null, 2);
+      return { status: 200, type: 'application/json', body: `${body}\n` };
     },
   ],
 ]);

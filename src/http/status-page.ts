@@ -30,6 +30,8 @@ export type StatusSnapshot = {
   inFlightCalls: number;
   models: readonly ModelStatus[];
   workers: readonly WorkerStatus[];
+  /** One line each. */
+  problems: readonly string[];
 };
 
 const RELOAD_SECONDS = 5;
@@ -46,7 +48,7 @@ th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px soli
 
 /** The whole page; every text is escaped. */
 export function statusPage(status: StatusSnapshot): string {
-  const { state, version, uptimeSeconds, grpcAddress, inFlightCalls, models, workers } = status;
+  const { state, version, uptimeSeconds, grpcAddress, inFlightCalls, models, workers, problems } = status;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -60,7 +62,7 @@ export function statusPage(status: StatusSnapshot): string {
 <h1>Scorewire ${escapeHtml(version)} is ${stateText(state)}</h1>
 <p>gRPC on ${escapeHtml(grpcAddress)}, up for ${duration(uptimeSeconds)}, ${inFlightCalls} calls under way.
 <a href="/metrics">Metrics</a>, <a href="/readyz">readiness</a>.</p>
-<h2>Models</h2>
+${problems.map((problem) => `<p class="bad">${escapeHtml(problem)}</p>\n`).join('')}<h2>Models</h2>
 ${table(
   ['model', 'version', 'live', 'state', '#queued rows', '#calls/s', '#p50 ms', '#p99 ms'],
   models.map((model) => [

@@ -77,6 +77,11 @@ export class JobRuns {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** When a job last succeeded, milliseconds since 1970; 0: not since the server started. */
+  succeededMs(name: string): number {
+    return this.#entry(name).succeededMs;
+  }
+
   /** @throws ScorewireError NOT_FOUND, FAILED_PRECONDITION where it is running, UNAVAILABLE while draining */
   start(name: string, fresh: boolean): RunRecord {
     const entry = this.#entry(name);

@@ -136,6 +136,12 @@ export function createMetrics(registry: Registry) {
       's',
       'When a job last succeeded since the server started, in seconds since 1970; 0: not yet.',
     ),
+    /** job */
+    jobLate: gauge(
+      'scorewire.job.late',
+      '1',
+      'Whether a job has not succeeded for longer than its definition says (late_after): 1 or 0.',
+    ),
     /** quantile: 0.5, 0.99, 1 */
     eventLoopDelay: gauge('scorewire.event_loop.delay', 's', 'How late the event loop was since the reading before.'),
     /** v8js.gc.type: minor, major, incremental, weakcb; of the main thread */

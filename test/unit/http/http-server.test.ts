@@ -20,6 +20,7 @@ const status: StatusSnapshot = {
   inFlightCalls: 0,
   models: [],
   workers: [],
+  problems: [],
 };
 
 async function start(content: Partial<HttpContent> = {}, options: Partial<HttpServerOptions> = {}) {
@@ -29,6 +30,7 @@ async function start(content: Partial<HttpContent> = {}, options: Partial<HttpSe
       metricsText: async () => 'up 1\n',
       ready: () => ({ ready: true, reason: 'serving' }),
       status: () => status,
+      problems: () => ['job nightly is late'],
       ...content,
     },
   );
@@ -54,6 +56,12 @@ describe('the pages', () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
   });
 
+  it('tells what is wrong while it serves', async () => {
+    const response = await fetch(`${(await start()).url}/healthz`);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ ready: true, state: 'serving', problems: ['job nightly is late'] });
+  });
+
   it('has a status page that may load nothing from elsewhere', async () => {
     const response = await fetch((await start()).url);
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -69,7 +77,10 @@ describe('the pages', () => {
   it('knows nothing else, and changes nothing', async () => {
     const { url } = await start();
     const missing = await fetch(`${url}/admin`);
-    expect([missing.status, await missing.text()]).toEqual([404, 'not here; there are / /metrics /livez /readyz\n']);
+    expect([missing.status, await missing.text()]).toEqual([
+      404,
+      'not here; there are / /metrics /livez /readyz /healthz\n',
+    ]);
     const post = await fetch(`${url}/metrics`, { method: 'POST', body: 'x' });
     expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
   });

@@ -20,6 +20,7 @@ function page(status: Partial<StatusSnapshot>): string {
     grpcAddress: '127.0.0.1:8001',
     inFlightCalls: 5,
     models: [model],
+    problems: [],
     workers: [{ id: 0, state: 'BUSY' }],
     ...status,
   });
