@@ -104,16 +104,18 @@ export class FeatureStores {
 }
 
 /** @throws SetupError with every model whose feature store isn't there, one a line */
-function checkViews({ definitions, file, specs }: FeatureStoresOptions): void {
+function checkViews({ definitions, file, specs, log }: FeatureStoresOptions): void {
   const problems = new Set<string>();
   for (const { name, featureView } of specs) {
     const { store } = featureView;
     if (store === undefined || definitions?.has(store)) continue;
-    problems.add(
-      file === undefined
-        ? `model ${name}: feature_view.store: no file says what ${store} is; set features.file (--features)`
-        : `model ${name}: feature_view.store: ${file} has no feature store ${store}; it has ${[...(definitions?.keys() ?? [])].join(', ') || 'none'}`,
-    );
+    if (file === undefined) {
+      // The model can be served all the same, to callers who bring its features.
+      log?.warn({ model: name }, `no file says what the feature store ${store} is: set features.file (--features)`);
+      continue;
+    }
+    const known = [...(definitions?.keys() ?? [])].join(', ') || 'none';
+    problems.add(`model ${name}: feature_view.store: ${file} has no feature store ${store}; it has ${known}`);
   }
   if (problems.size > 0) throw new SetupError([...problems].join('\n'));
 }

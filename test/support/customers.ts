@@ -26,7 +26,7 @@ export async function customers(manifest = ''): Promise<Customers> {
   const yaml = join(models, 'churn', 'model.yaml');
   const patient = (await readFile(yaml, 'utf8'))
     .replace(/^latency_budget_ms: .*$/m, '')
-    .replace(/^feature_view: .*$/m, '');
+    .replace(/^(feature_view|stored_scores): .*$/gm, '');
   await writeFile(yaml, `${patient}\nfeature_view: { store: customers }\n${manifest}`);
   const file = join(folder, 'customers.jsonl');
   const rows = golden.map(({ row }, index) => ({ customer_id: `c${index}`, ...row }));
