@@ -262,6 +262,7 @@ function openFeatureStores(
     definitions: features.file === undefined ? undefined : readFeatureStores(features.file),
     file: features.file,
     specs,
+    needed: false,
     redisUrl: redis.url,
     reloadMs: 1000 * features.reloadSeconds,
     log,

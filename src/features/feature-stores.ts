@@ -17,6 +17,8 @@ export type FeatureStoresOptions = {
   file: string | undefined;
   /** Of all models and versions that take features. */
   specs: readonly ViewedModel[];
+  /** Whether it is an error where no file says what the stores are; else models are served to callers who bring all features. */
+  needed?: boolean;
   redisUrl: string;
   /** Between two looks at the files of stores that are held in memory. */
   reloadMs: number;
@@ -104,18 +106,20 @@ export class FeatureStores {
 }
 
 /** @throws SetupError with every model whose feature store isn't there, one a line */
-function checkViews({ definitions, file, specs, log }: FeatureStoresOptions): void {
+function checkViews({ definitions, file, specs, needed = true, log }: FeatureStoresOptions): void {
   const problems = new Set<string>();
   for (const { name, featureView } of specs) {
     const { store } = featureView;
     if (store === undefined || definitions?.has(store)) continue;
-    if (file === undefined) {
-      // The model can be served all the same, to callers who bring its features.
-      log?.warn({ model: name }, `no file says what the feature store ${store} is: set features.file (--features)`);
-      continue;
+    const missing = `no file says what ${store} is; set features.file (--features)`;
+    if (file !== undefined) {
+      const known = [...(definitions?.keys() ?? [])].join(', ') || 'none';
+      problems.add(`model ${name}: feature_view.store: ${file} has no feature store ${store}; it has ${known}`);
+    } else if (needed) {
+      problems.add(`model ${name}: feature_view.store: ${missing}`);
+    } else {
+      log?.warn({ model: name }, `calls by entity alone can't be computed: ${missing}`);
     }
-    const known = [...(definitions?.keys() ?? [])].join(', ') || 'none';
-    problems.add(`model ${name}: feature_view.store: ${file} has no feature store ${store}; it has ${known}`);
   }
   if (problems.size > 0) throw new SetupError([...problems].join('\n'));
 }

@@ -103,7 +103,8 @@ describe('features export', () => {
     const folderOfChurn = await tempFolder();
     await cp(join(EXAMPLES, 'churn'), join(folderOfChurn, 'churn'), { recursive: true });
     const manifest = join(folderOfChurn, 'churn', 'model.yaml');
-    await writeFile(manifest, `${await readFile(manifest, 'utf8')}\nfeature_view: { store: people }\n`);
+    const text = (await readFile(manifest, 'utf8')).replace('{ store: customers }', '{ store: people }');
+    await writeFile(manifest, text);
     await sql(`COPY (${customers(3000)}) TO '${at('people.parquet')}'`);
     await writeFile(at('people.yaml'), `people: { files: ${at('people.parquet')} }`);
     const set = ['--models', folderOfChurn, '--features', at('people.yaml')];
