@@ -22,7 +22,8 @@ export function toRowError({ row, code, reason, field, message }: RowErrorMessag
   return { row: Number(row), code: nameOf(code), reason, field: field === '' ? undefined : field, message };
 }
 
-export function toSummary({ model, version, rows, scored, failed, scoredAt }: ScoreBatchSummary): BatchSummary {
+export function toSummary(summary: ScoreBatchSummary): BatchSummary {
+  const { model, version, rows, scored, failed, scoredAt, precomputed, realTime, stale, defaulted } = summary;
   return {
     model,
     version: Number(version),
@@ -30,5 +31,11 @@ export function toSummary({ model, version, rows, scored, failed, scoredAt }: Sc
     scored: Number(scored),
     failed: Number(failed),
     scoredAt: toDate(scoredAt),
+    origins: {
+      PRECOMPUTED: Number(precomputed),
+      REAL_TIME: Number(realTime),
+      STALE: Number(stale),
+      DEFAULT: Number(defaulted),
+    },
   };
 }

@@ -22,7 +22,10 @@ const COLUMN_INTEGERS = 0x12;
 export function encodeBatch(request: BatchRequest): Buffer {
   const { matrix, columns, rows, shared, entityIds, chunkRows, inOrder, minScore, topK } = request;
   const given = [matrix, columns, rows].filter((one) => one !== undefined);
-  if (given.length !== 1) throw new TypeError(`expected one of matrix, columns and rows, found ${given.length}`);
+  const alone = given.length === 0 && entityIds !== undefined;
+  if (given.length !== 1 && !alone) {
+    throw new TypeError(`expected one of matrix, columns and rows, or entityIds alone, found ${given.length}`);
+  }
   const head = ScoreBatchRequest.encode({
     ...subjectMessage(request),
     entityIds: [...(entityIds ?? [])],
@@ -32,6 +35,7 @@ export function encodeBatch(request: BatchRequest): Buffer {
     minScore,
     topK: topK ?? 0,
   }).finish();
+  if (alone) return Buffer.from(head);
   return Buffer.concat([head, ...encodeRows(rows === undefined ? { matrix, columns } : gatherRows(rows))]);
 }
 

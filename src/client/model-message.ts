@@ -17,12 +17,15 @@ export function toModelInfo(info: ModelInfoMessage): ModelInfo {
     task: task === 'UNSPECIFIED' ? undefined : (task as ModelInfo['task']),
     inputs: info.inputs.map(toTensorInfo),
     outputs: info.outputs.map(toTensorInfo),
-    features: info.features.map(({ name, dataType, required, allowNan }) => ({
+    features: info.features.map(({ name, dataType, required, allowNan, source, maxAgeSeconds }) => ({
       name,
       dataType: toDataType(dataType),
       required,
       allowNan,
+      source: source as ModelInfo['features'][number]['source'],
+      maxAgeSeconds,
     })),
+    featureStore: info.featureStore === '' ? undefined : info.featureStore,
     score: info.score,
     scoreProblem: info.scoreProblem === '' ? undefined : info.scoreProblem,
     labels: info.labels,

@@ -62,7 +62,7 @@ export function toResult(response: ScoreResponse): ScoreResult {
   };
 }
 
-const NO_TIMING = { featureUs: 0, queueUs: 0, inferenceUs: 0, totalUs: 0, batchRows: 0 };
+const NO_TIMING = { featureUs: 0, queueUs: 0, inferenceUs: 0, totalUs: 0, batchRows: 0, storeUs: 0 };
 
 export function toOrigin(origin: OriginMessage): Origin {
   return originToJSON(origin).slice('ORIGIN_'.length) as Origin;

@@ -153,6 +153,8 @@ export type Timing = {
   totalUs: number;
   /** Rows in the batch that this row rode in. */
   batchRows: number;
+  /** Looking for a stored score. */
+  storeUs: number;
 };
 
 export type DataType =
@@ -202,7 +204,7 @@ export type Column =
   | readonly boolean[];
 export type Columns = Readonly<Record<string, Column>>;
 
-/** One of `matrix`, `columns` and `rows`. */
+/** One of `matrix`, `columns` and `rows`, or `entityIds` alone: then scores come from the store, or by stored features. */
 export type BatchRequest = ScoreSubject & {
   matrix?: Matrix;
   columns?: Columns;
@@ -210,7 +212,7 @@ export type BatchRequest = ScoreSubject & {
   rows?: readonly InputRow[];
   /** Features that hold for every row, beside `columns` or named rows. */
   shared?: NamedRow;
-  /** None, or one a row; not in the answer, which goes by row numbers. */
+  /** None, or one a row, or no rows; not in the answer, which goes by row numbers. */
   entityIds?: readonly string[];
   /** Rows a chunk, at most 100,000. Default 1,000. */
   chunkRows?: number;
@@ -249,6 +251,8 @@ export type BatchSummary = {
   scored: number;
   failed: number;
   scoredAt: Date;
+  /** Of those that were scored, by where the score came from. */
+  origins: Record<Origin, number>;
 };
 
 /** Why a row has no score. */
@@ -306,7 +310,17 @@ export type ModelInfo = {
   inputs: TensorInfo[];
   outputs: TensorInfo[];
   /** In the order of a dense row; empty where they can't be told from the graph. */
-  features: { name: string; dataType?: DataType; required: boolean; allowNan: boolean }[];
+  features: {
+    name: string;
+    dataType?: DataType;
+    required: boolean;
+    allowNan: boolean;
+    /** Where it comes from that a request doesn't bring. */
+    source: 'request' | 'store' | 'computed';
+    maxAgeSeconds?: number;
+  }[];
+  /** That features come from by entity. */
+  featureStore?: string;
   /** Absent where it can't be told; then `scoreProblem` says why. */
   score?: { output: string; column?: number; threshold?: number };
   scoreProblem?: string;

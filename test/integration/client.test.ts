@@ -154,7 +154,14 @@ test('what is served', async () => {
     scoreProblem: undefined,
     score: { output: 'probabilities', column: 1 },
   });
-  expect(churn.features[1]).toEqual({ name: 'plan', dataType: 'STRING', required: true, allowNan: false });
+  expect(churn.features[1]).toEqual({
+    name: 'plan',
+    dataType: 'STRING',
+    required: true,
+    allowNan: false,
+    source: 'store',
+  });
+  expect(churn.featureStore).toBe('customers');
   expect(churn.segments.map(({ name }) => name)).toEqual(['Low', 'Medium', 'High']);
   expect(churn.loadedAt).toBeInstanceOf(Date);
   expect((await client.getModel('diabetes', { version: 1 })).version).toBe(1);

@@ -1,6 +1,7 @@
 // Stored scores over the wire: one answer for an entity, wherever it comes from.
 import { ChannelCredentials, status as Status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../../src/client/connect.ts';
 import {
   type PutScoresRequest,
   type PutScoresResponse,
@@ -200,6 +201,24 @@ describe('puts and invalidations', () => {
 });
 
 describe('many entities alone', () => {
+  it('by our own client', async () => {
+    await put([entry('b1', 0.5), entry('b2', 0.25)]);
+    const client = connect(server.address);
+    try {
+      const batch = client.scoreBatch({ model: 'churn', entityIds: ['b1', 'c0', 'b2'], inOrder: true });
+      const origins: string[] = [];
+      for await (const chunk of batch) origins.push(...chunk.origins);
+      expect(origins).toEqual(['PRECOMPUTED', expect.any(String), 'PRECOMPUTED']);
+      expect((await batch.summary).origins).toMatchObject({ STALE: 0, DEFAULT: 0 });
+      const one = await client.score({ model: 'churn', entityId: 'b1', maxStalenessMs: 3_600_000 });
+      expect(one).toMatchObject({ origin: 'PRECOMPUTED', score: 0.5, timing: { batchRows: 0 } });
+      const { featureStore, features } = await client.getModel('churn');
+      expect([featureStore, features[0]?.source]).toEqual(['customers', 'store']);
+    } finally {
+      await client.close();
+    }
+  });
+
   it('are looked up, the others scored, and each row says where it comes from', async () => {
     const ids = from.rows.map(({ customer_id: id }) => id as string);
     await promised((done) =>

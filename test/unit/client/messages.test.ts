@@ -84,7 +84,7 @@ test('an answer', () => {
     origin: 'REAL_TIME',
     scoredAt: new Date(0),
     ageMs: 0,
-    timing: { featureUs: 0, queueUs: 0, inferenceUs: 0, totalUs: 0, batchRows: 0 },
+    timing: { featureUs: 0, queueUs: 0, inferenceUs: 0, totalUs: 0, batchRows: 0, storeUs: 0 },
     outputs: {},
   });
   const full = {
@@ -198,7 +198,7 @@ describe('many rows', () => {
   });
 
   test.each<[string, unknown, RegExp]>([
-    ['none at all', {}, /expected one of matrix, columns and rows, found 0/],
+    ['none at all', {}, /expected one of matrix, columns and rows, or entityIds alone, found 0/],
     ['two forms', { rows: [[1]], matrix: { columns: 1, values: [1] } }, /found 2/],
     ['rows that differ in their names', { rows: [{ a: 1 }, { b: 1 }] }, /^rows\[1\]: .*scoreRows/],
     ['rows that differ in their types', { rows: [{ a: 1 }, { a: '1' }] }, /^rows\[1\]: /],
