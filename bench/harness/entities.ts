@@ -5,8 +5,8 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import {
-  type PutScoresRequest,
-  type PutScoresResponse,
+  PutScoresRequest,
+  PutScoresResponse,
   type ScoreEntry,
   ScoreStoreServiceClient,
 } from '../../src/gen/scorewire/v1/score_store.ts';
@@ -15,6 +15,8 @@ import { goldenRows, MAX_SCORE_DIFFERENCE } from './requests.ts';
 import { BENCH_MODELS, HOST } from './settings.ts';
 import { writeEntities } from './tables.ts';
 
+export const PUT_SCORES_PATH = '/scorewire.v1.ScoreStoreService/PutScores';
+
 export const MODEL = 'boosted-trees';
 
 /** Entities that only the feature store knows begin here; those with a stored score begin at 0. */
@@ -22,9 +24,6 @@ const FIRST_UNSTORED = 50_000_000;
 
 /** Entries of one message of PutScores. */
 const ENTRIES_A_MESSAGE = 1000;
-/** So many entries of a steady flow of puts go at once: as a message each 5 ms at 20,000 a second. */
-const STEADY_ENTRIES = 100;
-const TICK_MS = 1;
 
 export interface EntityModels {
   models: string;
@@ -110,58 +109,19 @@ function storedScore(entity: number): number {
 
 /** Puts the scores of entities `from` to `to`, the latter not among them, as fast as the server takes them. */
 export async function putScores(port: number, from: number, to: number): Promise<void> {
-  await withPuts(port, async (write) => {
-    for (let first = from; first < to; first += ENTRIES_A_MESSAGE) {
-      await write(entries(first, Math.min(to, first + ENTRIES_A_MESSAGE)));
-    }
-  });
-}
-
-/**
- * Puts the scores of entities `from` to `to`, again and again in this order, at a steady rate until `until` settles.
- * @returns scores put a second
- */
-export async function putSteadily(
-  port: number,
-  [from, to]: readonly [from: number, to: number],
-  perSecond: number,
-  until: Promise<unknown>,
-): Promise<number> {
-  let ended = false;
-  until.finally(() => {
-    ended = true;
-  });
-  const startedAt = performance.now();
-  let put = 0;
-  await withPuts(port, async (write) => {
-    while (!ended) {
-      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
-      while (put < ((performance.now() - startedAt) / 1000) * perSecond && !ended) {
-        const first = from + (put % (to - from - STEADY_ENTRIES));
-        await write(entries(first, first + STEADY_ENTRIES));
-        put += STEADY_ENTRIES;
-      }
-    }
-  });
-  return (1000 * put) / (performance.now() - startedAt);
-}
-
-/** One call of PutScores. @throws Error where not everything was stored */
-async function withPuts(port: number, puts: (write: (some: ScoreEntry[]) => Promise<void>) => Promise<void>) {
   const client = new ScoreStoreServiceClient(`${HOST}:${port}`, credentials.createInsecure());
   try {
     let finish: (error: Error | null, response: PutScoresResponse) => void = () => {};
     const response = new Promise<PutScoresResponse>((resolve, reject) => {
       finish = (error, answer) => (error === null ? resolve(answer) : reject(error));
     });
-    // Whoever writes finds out at the end.
-    response.catch(() => {});
     const call = client.putScores((error, answer) => finish(error, answer));
+    // The response says what went wrong.
     call.on('error', () => {});
-    call.write(message([], MODEL));
-    await puts(async (some) => {
-      if (!call.write(message(some))) await Promise.race([once(call, 'drain'), response]);
-    });
+    for (let first = from; first < to; first += ENTRIES_A_MESSAGE) {
+      const some = entries(first, Math.min(to, first + ENTRIES_A_MESSAGE));
+      if (!call.write(message(some, first === from ? MODEL : ''))) await Promise.race([once(call, 'drain'), response]);
+    }
     call.end();
     const { received, stored } = await response;
     if (received !== stored) throw new Error(`${stored} of ${received} scores were stored`);
@@ -170,7 +130,29 @@ async function withPuts(port: number, puts: (write: (some: ScoreEntry[]) => Prom
   }
 }
 
-function message(some: ScoreEntry[], model = ''): PutScoresRequest {
+/**
+ * Encoded calls of PutScores of one message each, which on the wire are unary calls: `entriesEach` entities a call, spread over those from
+ * `from` to `to`.
+ */
+export function putCalls(from: number, to: number, count: number, entriesEach: number): Uint8Array[] {
+  const step = Math.floor((to - from) / count);
+  if (step < entriesEach)
+    throw new RangeError(`${to - from} entities are too few for ${count} calls of ${entriesEach}`);
+  return Array.from({ length: count }, (_, call) => {
+    const first = from + call * step;
+    return PutScoresRequest.encode(message(entries(first, first + entriesEach), MODEL)).finish();
+  });
+}
+
+/** @throws Error where a sampled call stored less than it was given */
+export function checkPutAnswers(samples: readonly { answer: Uint8Array }[]): void {
+  for (const { answer } of samples) {
+    const { received, stored } = PutScoresResponse.decode(answer);
+    if (received !== stored) throw new Error(`${stored} of ${received} scores were stored`);
+  }
+}
+
+function message(some: ScoreEntry[], model: string): PutScoresRequest {
   return { model, digest: '', job: '', entries: some };
 }
 

@@ -55,7 +55,7 @@ export class PreparedCalls {
 function prepareCall(headerBlock: Uint8Array, message: Uint8Array): PreparedCall {
   const data = framed(message);
   const dataFrames = Math.ceil(data.length / MAX_FRAME_BYTES);
-  const bytes = Buffer.alloc(FRAME_HEADER_BYTES * (1 + dataFrames) + headerBlock.length + data.length);
+  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES * (1 + dataFrames) + headerBlock.length + data.length);
   const streamIdOffsets: number[] = [];
   let at = 0;
   const frame = (type: number, flags: number, payload: Uint8Array): void => {
