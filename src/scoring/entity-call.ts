@@ -2,7 +2,7 @@
 import { ScorewireError, toScorewireError } from '../errors.ts';
 import type { Row } from '../features/row.ts';
 import { ELSEWHERE, type StoredScore } from '../scores/score-store.ts';
-import { afterFailure, afterLookUp, type ScoringPolicy, type StalenessLimits } from './policy.ts';
+import { afterFailure, afterLookUp, blamed, type ScoringPolicy, type StalenessLimits } from './policy.ts';
 import type { RealTime } from './real-time.ts';
 import type { ScoreAnswer, ScoreCallback, Waiting } from './score-call.ts';
 import type { ServedModel } from './served-model.ts';
@@ -37,6 +37,8 @@ export class EntityCall {
   /** What the store has, be it old. */
   #found: StoredScore | undefined;
   #lookedUpMs = 0;
+  /** Why the store did not answer. */
+  #lookUpFailure: ScorewireError | undefined;
   #timer: NodeJS.Timeout | undefined;
   #done = false;
 
@@ -78,6 +80,7 @@ export class EntityCall {
 
   #lookedUp(found: StoredScore | undefined, failure: ScorewireError | undefined): void {
     this.#lookedUpMs = performance.now();
+    this.#lookUpFailure = failure;
     this.#found = found !== undefined && hasOutputs(found, this.#waiting.outputNames) ? found : undefined;
     const cells = this.#parts.stored.cells(this.#model);
     const ageMs = this.#found === undefined ? undefined : Date.now() - this.#found.scoredAtMs;
@@ -132,7 +135,7 @@ export class EntityCall {
     const answer = this.#onFailure(error);
     if (answer === 'stale') this.#answerStored('stale');
     else if (answer === 'default') this.#settle(undefined, defaultAnswer(this.#model, this.#waiting, this.#lookedUpMs));
-    else this.#settle(error, undefined);
+    else this.#settle(blamed(error, this.#lookUpFailure), undefined);
   }
 
   #answerStored(origin: 'precomputed' | 'stale'): void {

@@ -10,7 +10,7 @@ import { BlockFeed, type RowPiece } from './block-feed.ts';
 import type { BulkSink } from './bulk-sink.ts';
 import { ChunkOrder } from './chunk-order.ts';
 import { entityProblem } from './entity-call.ts';
-import { afterFailure, afterLookUp, type ScoringPolicy, type StalenessLimits } from './policy.ts';
+import { afterFailure, afterLookUp, blamed, type ScoringPolicy, type StalenessLimits } from './policy.ts';
 import { ScoredChunk } from './scored-chunk.ts';
 import type { ServedModel } from './served-model.ts';
 import { BATCH_MS, type ComputedScore, labelOf, notStored, type StoredScores, storeFailure } from './stored-scores.ts';
@@ -51,6 +51,8 @@ type Piece = {
   entities: readonly string[] | undefined;
   /** What the store has by the row's place in the piece, be it old. */
   found: readonly (StoredScore | undefined)[];
+  /** Why the store did not answer. */
+  lookUpFailure: ScorewireError | undefined;
   /** As of which time the features of a row hold, by its place in the piece. */
   asOfMs: Float64Array;
 };
@@ -126,6 +128,7 @@ export class EntityRun {
       rows,
       entities: entities === undefined ? undefined : textsOf(entities, from, from + rows),
       found: [],
+      lookUpFailure: undefined,
       asOfMs: new Float64Array(rows),
     };
     const named = this.#checked(piece);
@@ -156,12 +159,12 @@ export class EntityRun {
   ): Promise<Int32Array> {
     const { stored } = this.#parts;
     const entities = piece.entities as readonly string[];
-    let failure: ScorewireError | undefined;
     try {
       piece.found = await stored.fetchMany(this.#model, entities);
     } catch (cause) {
-      failure = storeFailure(cause);
+      piece.lookUpFailure = storeFailure(cause);
     }
+    const failure = piece.lookUpFailure;
     const cells = stored.cells(this.#model);
     const nowMs = Date.now();
     const left: number[] = [];
@@ -267,7 +270,7 @@ export class EntityRun {
       const score = Math.fround(spec.defaultScore as number);
       piece.chunk.set(spec, at, score, labelOf(spec, score, -1), 'default');
     } else {
-      piece.chunk.errors.push({ row: piece.from + place, error });
+      piece.chunk.errors.push({ row: piece.from + place, error: blamed(error, piece.lookUpFailure) });
     }
   }
 

@@ -58,6 +58,15 @@ const COVERED: readonly ErrorKind[] = ['overloaded', 'unavailable', 'deadline_ex
 const COVERED_REASONS: readonly string[] = ['MISSING_FEATURES', 'NO_FEATURES', 'SCORE_NOT_FOUND'];
 
 /**
+ * What a caller is told where the model gave no answer: an entity whose features aren't known may have a stored score all the same, if
+ * only the store had answered.
+ * @param lookUp why the store did not; undefined: it did
+ */
+export function blamed<Failure extends { reason: string }>(error: Failure, lookUp: Failure | undefined): Failure {
+  return lookUp !== undefined && COVERED_REASONS.includes(error.reason) ? lookUp : error;
+}
+
+/**
  * @param error why the model gave no answer
  * @param hasStale whether the store has a score, be it an old one
  * @param hasDefault whether the model has a default score, and the call is about an entity

@@ -265,6 +265,9 @@ describe('a store that is elsewhere', () => {
     const only = score({ policy: 'precomputed_only' });
     await vi.waitFor(() => expect(cells.unavailable.value).toBe(2));
     expect(only.error?.reason).toBe('STORE_UNAVAILABLE');
+    // Nobody knows whether it has a score.
+    const unknown = score({ entityId: 'bob' });
+    await vi.waitFor(() => expect(unknown.error?.reason).toBe('STORE_UNAVAILABLE'));
     await s.endTurn();
     await reply(0.5);
     expect(told.answer).toMatchObject({ origin: 'real_time', score: 0.5 });
