@@ -1,5 +1,5 @@
 // Entities whose score is being computed: who asks for the same one meanwhile waits for the same answer.
-import { type ErrorKind, type ScorewireError, toScorewireError } from '../errors.ts';
+import { type ScorewireError, toScorewireError } from '../errors.ts';
 import type { RealTime } from './real-time.ts';
 import type { ScoreAnswer, ScoreCallback, Waiting } from './score-call.ts';
 import type { ServedModel } from './served-model.ts';
@@ -55,7 +55,7 @@ export class SharedScores {
         const { deadlineMs, abandoned } = each.waiting;
         // Who has more time than it was given need not fail with it.
         const hasTime = deadlineMs > shared.deadlineMs && deadlineMs > nowMs && !abandoned();
-        if (error !== undefined && hasTime && OF_TIME.includes(error.kind)) goOn.push(each);
+        if (error !== undefined && hasTime && isOfTime(error)) goOn.push(each);
         else each.callback(error, answer && ofWaiter(answer, each));
       }
       // Once more, with as much time as any of them has.
@@ -70,8 +70,10 @@ export class SharedScores {
   }
 }
 
-/** Failures that more time may keep from happening. */
-const OF_TIME: readonly ErrorKind[] = ['deadline_exceeded', 'overloaded', 'unavailable'];
+/** Whether more time may keep it from happening. What a worker or the server fails with is not tried again. */
+function isOfTime({ kind, reason }: ScorewireError): boolean {
+  return kind === 'deadline_exceeded' || kind === 'overloaded' || reason === 'FEATURES_UNAVAILABLE';
+}
 
 /** One computation, for all who wait for it: as urgent as the first of them was, and wanted as long as one of them is there. */
 class SharedScore implements Waiting {

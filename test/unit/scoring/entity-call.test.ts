@@ -168,20 +168,30 @@ describe('a miss', () => {
     expect(s.done).toMatchObject([{ rows: 1 }]);
   });
 
-  it.each(['deadline_exceeded', 'overloaded', 'unavailable'] as const)(
-    'goes on once for all who have more time than the first: %s',
-    async (kind) => {
-      const { s, score, features, reply } = setUp();
-      features.next = Promise.reject(new ScorewireError(kind, 'LATE', 'late'));
-      const short = score({ deadlineMs: performance.now() + 60_000 });
-      const others = Array.from({ length: 5 }, (_, index) => score({ deadlineMs: performance.now() + 70_000 + index }));
-      await vi.waitFor(() => expect(short.error?.reason).toBe('LATE'));
-      expect(others.map(({ times }) => times)).toEqual([0, 0, 0, 0, 0]);
-      await s.endTurn();
-      await reply(0.5);
-      expect(others.map(({ answer, times }) => [answer?.score, times])).toEqual(others.map(() => [0.5, 1]));
-    },
-  );
+  it.each([
+    ['deadline_exceeded', 'DEADLINE_EXPIRED'],
+    ['overloaded', 'OVERLOADED'],
+    ['unavailable', 'FEATURES_UNAVAILABLE'],
+  ] as const)('goes on once for all who have more time than the first: %s, %s', async (kind, reason) => {
+    const { s, score, features, reply } = setUp();
+    features.next = Promise.reject(new ScorewireError(kind, reason, 'late'));
+    const short = score({ deadlineMs: performance.now() + 60_000 });
+    const others = Array.from({ length: 5 }, (_, index) => score({ deadlineMs: performance.now() + 70_000 + index }));
+    await vi.waitFor(() => expect(short.error?.reason).toBe(reason));
+    expect(others.map(({ times }) => times)).toEqual([0, 0, 0, 0, 0]);
+    await s.endTurn();
+    await reply(0.5);
+    expect(others.map(({ answer, times }) => [answer?.score, times])).toEqual(others.map(() => [0.5, 1]));
+  });
+
+  it('that the server gives up is not run again', async () => {
+    const { s, score } = setUp();
+    const tolds = Array.from({ length: 3 }, (_, index) => score({ deadlineMs: performance.now() + 60_000 + index }));
+    await s.endTurn();
+    s.scheduler.giveUp(() => new ScorewireError('unavailable', 'DRAINING', 'shutting down'));
+    await s.endTurn();
+    expect(tolds.map(({ error, times }) => [error?.kind, times])).toEqual(tolds.map(() => ['unavailable', 1]));
+  });
 
   it('that fails again fails for all: whoever has the most time had it for them', async () => {
     const { score, features } = setUp();
