@@ -15,7 +15,7 @@ import { Health } from './grpc/health-service.ts';
 import { jobMethods, watchJobMethod } from './grpc/job-service.ts';
 import { modelMethods } from './grpc/model-service.ts';
 import { promoteModelMethod } from './grpc/promote-model.ts';
-import { putScoresMethod } from './grpc/put-scores.ts';
+import { PutScoresCalls } from './grpc/put-scores.ts';
 import { reflectionMethods } from './grpc/reflection.ts';
 import { scoreBatchMethod } from './grpc/score-batch.ts';
 import { scoreStoreMethods } from './grpc/score-store-service.ts';
@@ -121,6 +121,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     (name) => engine?.models.has(name) ?? false,
   );
   const scoreStreams = new ScoreStreams(edge, score);
+  const putScores = new PutScoresCalls({ edge, gate, models: servedModels, store });
   const jobRuns = new JobRuns(
     jobs,
     () => (engine as Engine).bulkScorer,
@@ -138,7 +139,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     health.watch(),
     scoreStreams.method(),
     watchJobMethod(edge, gate, readyJobs),
-    putScoresMethod({ edge, gate, models: servedModels, store }),
+    putScores.method(),
     scoreBatchMethod({
       edge,
       admission,
@@ -232,7 +233,10 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         scoreStreams.drain();
         refreshes?.end();
         const jobsEnded = jobRuns.drain();
-        const idle = () => admission.empty();
+        const putsEnded = putScores.drain();
+        const idle = async () => {
+          await Promise.all([admission.empty(), putsEnded]);
+        };
         const answered = await grpc.close(idle, settings.drain.timeoutMs, () => {
           admission.drain();
           (engine as Engine).scheduler.giveUp(

@@ -17,7 +17,7 @@ import { inSlices, type Sliced } from './slices.ts';
 import type { StreamCall, StreamHandler, StreamMethod } from './stream-call.ts';
 import { fromWireTensor } from './tensor-message.ts';
 import { MAX_AHEAD_MS, timestampMs } from './timestamp.ts';
-import { cellsByModel, malformed, refuseCall, type UnaryEdge } from './unary.ts';
+import { type CellsByModel, cellsByModel, malformed, refuseCall, type UnaryEdge } from './unary.ts';
 import { wellFormedMessage } from './well-formed.ts';
 import { NotWellFormed, WireCursor } from './wire-cursor.ts';
 
@@ -35,26 +35,57 @@ const METHOD = ScoreStoreServiceService.putScores.path.slice(1);
 const ENTRIES = 42;
 /** Entries between two yields. */
 const STEP_ENTRIES = 16;
+/** Entries that are read, and put, before the next ones are: what a message of any size takes of memory, and of a turn. */
+const PART_ENTRIES = 1024;
 /** Bytes of a message beside its entries, which are read at once. */
 const MAX_REST_BYTES = 64 * 1024;
 
 const checkMessage = wellFormedMessage('scorewire.v1.PutScoresRequest');
 
-export function putScoresMethod(parts: PutScoresParts): StreamMethod {
-  const { path } = ScoreStoreServiceService.putScores;
-  const cellsOf = cellsByModel(parts.edge.metrics, METHOD);
-  return {
-    path,
-    open: (call) =>
-      new PutScores(call, parts, (model, code) => {
-        cellsOf(model).record(code, (performance.now() - call.startedMs) / 1000);
-      }),
-  };
+const DRAINING = new ScorewireError('unavailable', 'DRAINING', 'the server is shutting down; put all again elsewhere');
+
+/** The open calls, so that a drain can end them. */
+export class PutScoresCalls {
+  readonly #parts: PutScoresParts;
+  readonly #cellsOf: CellsByModel;
+  readonly #open = new Set<PutScores>();
+  #drained: (() => void) | undefined;
+
+  constructor(parts: PutScoresParts) {
+    this.#parts = parts;
+    this.#cellsOf = cellsByModel(parts.edge.metrics, METHOD);
+  }
+
+  method(): StreamMethod {
+    const { path } = ScoreStoreServiceService.putScores;
+    return {
+      path,
+      open: (call) => {
+        const puts: PutScores = new PutScores(call, this.#parts, (model, code) => {
+          this.#cellsOf(model).record(code, (performance.now() - call.startedMs) / 1000);
+          this.#open.delete(puts);
+          if (this.#open.size === 0) this.#drained?.();
+        });
+        this.#open.add(puts);
+        if (this.#drained !== undefined) puts.drain();
+        return puts;
+      },
+    };
+  }
+
+  /** Takes no more messages; resolves when those that are being put are, and all calls have ended. */
+  drain(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+      for (const puts of [...this.#open]) puts.drain();
+      if (this.#open.size === 0) resolve();
+    });
+  }
 }
 
 type Source = { model: ServedModel; name: string; version: bigint | undefined; job: string };
 
-/** One call. A message is read in slices and put before the next one is taken. */
+/** One call. A message is read in parts, each put before the next one is read, and all before the next message is taken. */
 class PutScores implements StreamHandler {
   readonly #call: StreamCall;
   readonly #parts: PutScoresParts;
@@ -63,6 +94,8 @@ class PutScores implements StreamHandler {
   #source: Source | undefined;
   #received = 0;
   #reading: { cancel(): void } | undefined;
+  #busy = false;
+  #draining = false;
   #over = false;
 
   constructor(call: StreamCall, parts: PutScoresParts, closed: (model: string, code: string) => void) {
@@ -72,13 +105,14 @@ class PutScores implements StreamHandler {
   }
 
   onMessage(message: Buffer): void {
+    if (this.#draining) {
+      this.#refuse(DRAINING);
+      return;
+    }
     this.#call.pause();
+    this.#busy = true;
     // What is put must outlive this call of ours.
-    this.#reading = inSlices(
-      this.#read(Buffer.from(message)),
-      (puts) => void this.#put(puts),
-      (error) => this.#refuse(error instanceof NotWellFormed ? malformed(METHOD) : error),
-    );
+    void this.#putAll(Buffer.from(message));
   }
 
   onEnd(): void {
@@ -100,23 +134,60 @@ class PutScores implements StreamHandler {
 
   onDrain(): void {}
 
+  /** Ends the call, after the message that is being put. */
+  drain(): void {
+    this.#draining = true;
+    if (!this.#busy) this.#refuse(DRAINING);
+  }
+
   onAbort(): void {
     this.#close('CANCELLED');
   }
 
-  *#read(message: Buffer): Sliced<ScorePut[]> {
+  async #putAll(message: Buffer): Promise<void> {
+    try {
+      const { model } = await this.#sliced(this.#beginWith(message));
+      const store = requireStore(this.#parts.store);
+      const cursor = new WireCursor(message);
+      while (cursor.at < message.length && !this.#over) {
+        const puts = await this.#sliced(this.#readPart(message, cursor));
+        this.#received += puts.length;
+        const { stored, outdated, invalidated } = await store.put(model.scope, puts);
+        this.#counts.stored += stored;
+        this.#counts.outdated += outdated;
+        this.#counts.invalidated += invalidated;
+      }
+    } catch (error) {
+      this.#refuse(error instanceof NotWellFormed ? malformed(METHOD) : error);
+      return;
+    }
+    this.#busy = false;
+    if (this.#over) return;
+    // All that there is may have been put by now.
+    this.#call.resume();
+    if (this.#draining && !this.#busy) this.#refuse(DRAINING);
+  }
+
+  /** Never settles once the call is over. */
+  #sliced<T>(work: Sliced<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#reading = inSlices(work, resolve, reject);
+    });
+  }
+
+  *#beginWith(message: Buffer): Sliced<Source> {
     this.#parts.gate.check(this.#call);
     const cursor = new WireCursor(message);
     const rest: Uint8Array[] = [];
     let restBytes = 0;
-    const entries: [from: number, to: number][] = [];
+    let entries = 0;
     while (cursor.at < message.length) {
       const start = cursor.at;
       const tag = cursor.tag(message.length);
       cursor.skip(tag, message.length, 0);
       if (tag === ENTRIES) {
-        entries.push([start, cursor.at]);
-        if (entries.length % (64 * STEP_ENTRIES) === 0) yield;
+        entries++;
+        if (entries % (64 * STEP_ENTRIES) === 0) yield;
         continue;
       }
       rest.push(message.subarray(start, cursor.at));
@@ -125,15 +196,23 @@ class PutScores implements StreamHandler {
         throw invalidField('job', `expected at most ${MAX_REST_BYTES} bytes beside the entries, found more`);
       }
     }
-    const source = this.#begin(Buffer.concat(rest));
+    return this.#begin(Buffer.concat(rest));
+  }
+
+  *#readPart(message: Buffer, cursor: WireCursor): Sliced<ScorePut[]> {
+    const source = this.#source as Source;
     const nowMs = Date.now();
     const puts: ScorePut[] = [];
-    for (const [index, [from, to]] of entries.entries()) {
-      if (index % STEP_ENTRIES === STEP_ENTRIES - 1) yield;
-      const field = message.subarray(from, to);
+    while (cursor.at < message.length && puts.length < PART_ENTRIES) {
+      const start = cursor.at;
+      const tag = cursor.tag(message.length);
+      cursor.skip(tag, message.length, 0);
+      if (tag !== ENTRIES) continue;
+      const field = message.subarray(start, cursor.at);
       checkMessage(field);
       const [entry] = PutScoresRequest.decode(field).entries as [ScoreEntry];
-      puts.push(toPut(entry, this.#received + index, source, nowMs));
+      puts.push(toPut(entry, this.#received + puts.length, source, nowMs));
+      if (puts.length % STEP_ENTRIES === 0) yield;
     }
     return puts;
   }
@@ -162,20 +241,6 @@ class PutScores implements StreamHandler {
     }
     this.#source = { model, name, version, job: job.slice(0, 100) };
     return this.#source;
-  }
-
-  async #put(puts: ScorePut[]): Promise<void> {
-    try {
-      this.#received += puts.length;
-      const counts = await requireStore(this.#parts.store).put((this.#source as Source).model.scope, puts);
-      this.#counts.stored += counts.stored;
-      this.#counts.outdated += counts.outdated;
-      this.#counts.invalidated += counts.invalidated;
-    } catch (error) {
-      this.#refuse(error);
-      return;
-    }
-    if (!this.#over) this.#call.resume();
   }
 
   #refuse(error: unknown): void {

@@ -132,6 +132,7 @@ function refresh(
   return new Promise((resolve, reject) => {
     const errors: RefreshError[] = [];
     let failed = 0;
+    let refused = 0;
     bulk.startEntities(
       model,
       {
@@ -143,6 +144,9 @@ function refresh(
         chunkRows: MAX_ENTITIES,
         inOrder: true,
         job: 'refresh',
+        kept: ({ invalidated }) => {
+          refused += invalidated;
+        },
       },
       {
         take(chunk) {
@@ -153,7 +157,7 @@ function refresh(
           }
           return true;
         },
-        done: () => resolve({ refreshed: BigInt(entities.length - failed), errors }),
+        done: () => resolve({ refreshed: BigInt(entities.length - failed - refused), errors }),
         failed: reject,
       },
     );

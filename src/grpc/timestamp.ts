@@ -1,7 +1,7 @@
-/** A google.protobuf.Timestamp of whole milliseconds since 1970. */
+/** A google.protobuf.Timestamp of milliseconds since 1970, which need not be whole: callers may say it to the nanosecond. */
 export function toTimestamp(ms: number): { seconds: bigint; nanos: number } {
   const seconds = Math.floor(ms / 1000);
-  return { seconds: BigInt(seconds), nanos: (ms - seconds * 1000) * 1e6 };
+  return { seconds: BigInt(seconds), nanos: Math.floor((ms - seconds * 1000) * 1e6) };
 }
 
 /** Milliseconds since 1970; NaN for what is no Timestamp. */

@@ -54,7 +54,7 @@ export class FileSink implements JobSink {
 
   /** SELECT of what is kept already: entity_id, score, label, scored_at and as_of, of rows that were scored. */
   get keptScores(): string {
-    return `SELECT e.entity_id, s.score, s.label, s.scored_at, s.as_of
+    return `SELECT e.entity_id, s.score, s.label::BIGINT AS label, s.scored_at, s.as_of
       FROM (${this.#parts.entities}) e POSITIONAL JOIN (SELECT * FROM scores) s
       WHERE e.entity_id IS NOT NULL AND s.score IS NOT NULL`;
   }

@@ -32,6 +32,11 @@ export class Breaker {
     return this.#state;
   }
 
+  /** Whether it is open, and the next call would find out. */
+  get due(): boolean {
+    return this.#state === 'open' && this.#now() >= this.#probeFromMs;
+  }
+
   /** Whether a call may go; whoever may has to say how it went. While half-open one call is under way, and no other may go. */
   allows(): boolean {
     if (this.#state === 'closed') return true;

@@ -10,6 +10,10 @@ import { type ChannelListener, Subscription } from './subscription.ts';
 /** Time-outs in a row after which calls fail at once, and the milliseconds until one finds out how Redis is. */
 const BREAKER_RULE = { failures: 5, openForMs: 100, openForAtMostMs: 2000 };
 
+/** Milliseconds between looks whether an open breaker should be tried where nobody calls, and what such a call may take. */
+const LOOK_MS = 250;
+const PING_MS = 100;
+
 /** The name, then the arguments. */
 export type RedisCommand = readonly [name: string, ...args: (string | Buffer | number)[]];
 
@@ -57,6 +61,8 @@ export class RedisLink {
   readonly #redis: Redis;
   readonly #breaker: Breaker;
   readonly #subscriptions = new Set<Subscription>();
+  /** Set while the breaker is not closed. */
+  #look: NodeJS.Timeout | undefined;
   #lastError = '';
   /** Whether the log was told that the connection is down. */
   #saidDown = false;
@@ -71,7 +77,10 @@ export class RedisLink {
     this.#reason = reason;
     this.#log = log;
     this.#observer = observer;
-    this.#breaker = new Breaker(BREAKER_RULE, now, (state) => observer?.breaker(state));
+    this.#breaker = new Breaker(BREAKER_RULE, now, (state) => {
+      observer?.breaker(state);
+      this.#lookAfter(state);
+    });
     this.#redis = openConnection(url, silentMs, (error) => {
       this.#lastError = error.message || String(error);
     });
@@ -167,6 +176,7 @@ export class RedisLink {
   /** Ends all connections at once; calls under way fail. */
   close(): void {
     this.#closed = true;
+    clearInterval(this.#look);
     for (const subscription of this.#subscriptions) subscription.close();
     endConnection(this.#redis);
   }
@@ -212,6 +222,18 @@ export class RedisLink {
       }
       if (commands.length > 1) stream.uncork();
     });
+  }
+
+  /** Where nobody calls, a Redis that is well again would be called away for ever. */
+  #lookAfter(state: BreakerState): void {
+    if (state === 'closed') {
+      clearInterval(this.#look);
+      this.#look = undefined;
+    } else if (!this.#closed) {
+      this.#look ??= setInterval(() => {
+        if (this.connected && this.#breaker.due) this.call(['ping'], PING_MS).catch(() => {});
+      }, LOOK_MS).unref();
+    }
   }
 
   #unlessRefused(reply: Reply): Exclude<Reply, Error> {

@@ -76,6 +76,7 @@ export class MemoryStore implements ScoreStore {
   readonly #jobs = new JobNames();
   readonly #jobName = (number: number) => this.#jobs.nameOf(number);
   readonly #sweeper: Sweeper;
+  #figures: Promise<readonly ScopeStats[]> | undefined;
 
   constructor(options: MemoryStoreOptions) {
     const { maxEntries, maxBytes, now = Date.now, trustForMs, maxTombstones = MAX_TOMBSTONES } = options;
@@ -212,7 +213,15 @@ export class MemoryStore implements ScoreStore {
     return gone;
   }
 
-  async stats(): Promise<readonly ScopeStats[]> {
+  /** Whoever asks while entries are looked through gets what comes of that: it takes a part of every turn meanwhile. */
+  stats(): Promise<readonly ScopeStats[]> {
+    this.#figures ??= this.#readStats().finally(() => {
+      this.#figures = undefined;
+    });
+    return this.#figures;
+  }
+
+  async #readStats(): Promise<readonly ScopeStats[]> {
     const slices = new Slices();
     const all: ScopeStats[] = [];
     for (const table of this.#tables.all) all.push(await scopeStats(table, this.#now, slices));

@@ -5,7 +5,7 @@ import { invalidField, type ScorewireError, toScorewireError } from '../errors.t
 import { encodeCompleted } from '../features/encode-completed.ts';
 import { PickedSource } from '../features/picked-source.ts';
 import type { ColumnReader, RowSource } from '../features/row-source.ts';
-import type { StoredScore } from '../scores/score-store.ts';
+import type { PutCounts, StoredScore } from '../scores/score-store.ts';
 import { BlockFeed, type RowPiece } from './block-feed.ts';
 import type { BulkSink } from './bulk-sink.ts';
 import { ChunkOrder } from './chunk-order.ts';
@@ -28,6 +28,8 @@ export type EntityBatch = {
   inOrder: boolean;
   /** Who has scores computed to be stored, and waits for that; absent: they are written back as calls' are. */
   job?: string;
+  /** Told what became of those, a part of them at a time. */
+  kept?: (counts: PutCounts) => void;
 };
 
 export type EntityRunParts = {
@@ -240,14 +242,17 @@ export class EntityRun {
       computed.push({ entityId, score, label, outputs: undefined, scoredAtMs, featuresAsOfMs });
     }
     for (const { row, error } of scored.errors) this.#fallBack(piece, row - from, error);
-    const { job } = this.#batch;
+    const { job, kept } = this.#batch;
     if (job === undefined) {
       this.#parts.stored.writeBack(this.#model, computed);
       this.#done(piece, rows);
       return;
     }
     this.#parts.stored.keep(this.#model, computed, job).then(
-      () => this.#done(piece, rows),
+      (counts) => {
+        kept?.(counts);
+        this.#done(piece, rows);
+      },
       (error: unknown) => this.#fail(toScorewireError(error)),
     );
   }

@@ -36,7 +36,8 @@ export class SharedScores {
       ofModel = new Map();
       this.#open.set(model, ofModel);
     }
-    const key = outputNames.length === 0 ? entityId : `${entityId}\n${outputNames.join('\n')}`;
+    // In this order no entity, whatever its name, is taken for another one with outputs.
+    const key = `${JSON.stringify(outputNames)}${entityId}`;
     const open = ofModel.get(key);
     if (open !== undefined) {
       open.waiters.push(waiter);
@@ -48,12 +49,18 @@ export class SharedScores {
       ofModel.delete(key);
       if (ofModel.size === 0) this.#open.delete(model);
       if (answer !== undefined) this.#onScored(answer);
+      const nowMs = performance.now();
+      const goOn: Waiter[] = [];
       for (const each of shared.waiters) {
-        // Who has more time than it was given is not late with it.
-        const goesOn = error?.kind === 'deadline_exceeded' && each.waiting.deadlineMs > shared.deadlineMs;
-        if (goesOn && !each.waiting.abandoned()) this.#join(model, each, fetched);
+        const { deadlineMs, abandoned } = each.waiting;
+        // Who has more time than it was given need not fail with it.
+        const hasTime = deadlineMs > shared.deadlineMs && deadlineMs > nowMs && !abandoned();
+        if (error !== undefined && hasTime && isOfTime(error)) goOn.push(each);
         else each.callback(error, answer && ofWaiter(answer, each));
       }
+      // Once more, with as much time as any of them has.
+      goOn.sort((a, b) => b.waiting.deadlineMs - a.waiting.deadlineMs);
+      for (const each of goOn) this.#join(model, each, fetched);
     };
     try {
       this.#realTime.score(model, undefined, shared, fetched, waiter.lookedUpMs, settle);
@@ -61,6 +68,11 @@ export class SharedScores {
       settle(toScorewireError(error), undefined);
     }
   }
+}
+
+/** Whether more time may keep it from happening. What a worker or the server fails with is not tried again. */
+function isOfTime({ kind, reason }: ScorewireError): boolean {
+  return kind === 'deadline_exceeded' || kind === 'overloaded' || reason === 'FEATURES_UNAVAILABLE';
 }
 
 /** One computation, for all who wait for it: as urgent as the first of them was, and wanted as long as one of them is there. */
@@ -86,5 +98,8 @@ class SharedScore implements Waiting {
 function ofWaiter(answer: ScoreAnswer, { waiting, lookedUpMs }: Waiter): ScoreAnswer {
   const { receivedMs } = waiting;
   if (answer.receivedMs === receivedMs) return answer;
-  return { ...answer, receivedMs, lookedUpMs };
+  // What was done before it came took none of its time.
+  const queuedMs = Math.max(answer.queuedMs, lookedUpMs);
+  const startedMs = Math.max(answer.startedMs, queuedMs);
+  return { ...answer, receivedMs, lookedUpMs, queuedMs, startedMs };
 }

@@ -100,6 +100,16 @@ describeWithRedis('a Redis that', () => {
     expect(tally.misses).toBe(0);
   });
 
+  test('stands still and goes on is found again though nobody calls', async () => {
+    const server = await RedisServer.start();
+    const store = await storeOn(server);
+    server.pause();
+    while (store.problem() === undefined) await expect(store.fetch(scope, ['a'], 5)).rejects.toMatchObject(UNAVAILABLE);
+    server.resume();
+    await eventually(() => store.problem() === undefined);
+    expect(await store.fetch(scope, ['a'], PATIENT_MS)).toEqual([undefined]);
+  });
+
   test('stands still: puts and invalidations end as well', async () => {
     const server = await RedisServer.start();
     const link = await connectedLink(server.url, { observer });

@@ -118,6 +118,15 @@ describe('limits', () => {
     expect(answer.score).toBeCloseTo(from.scores[1] as number, 5);
   });
 
+  it('a score may be told to the nanosecond', async () => {
+    const scoredAt = { seconds: BigInt(Math.floor(Date.now() / 1000) - 60), nanos: 123_456_789 };
+    await put([entry('fine', 0.9, { scoredAt })]);
+    const answer = await ask('fine');
+    expect(answer).toMatchObject({ origin: Origin.ORIGIN_PRECOMPUTED, score: Math.fround(0.9) });
+    expect(answer.scoredAt?.seconds).toBe(scoredAt.seconds);
+    expect(Math.abs((answer.scoredAt?.nanos as number) - scoredAt.nanos)).toBeLessThan(1000);
+  });
+
   it("a call's own limit wins, and the age is told", async () => {
     await put([entry('c2', 0.9, { scoredAt: at(Date.now() - 2 * HOUR_MS) })]);
     const old = await ask('c2', { maxStaleness: { seconds: 10_800n, nanos: 0 } });
@@ -177,6 +186,14 @@ describe('puts and invalidations', () => {
     expect(invalidated).toBe(1n);
     expect((await put([entry('c7', 0.9, { featuresAsOf: at(Date.now() - 60_000) })])).invalidated).toBe(1n);
     expect((await ask('c7')).origin).toBe(Origin.ORIGIN_REAL_TIME);
+  });
+
+  it('one message may have more entries than are read at once, and says which one is wrong', async () => {
+    const entries = Array.from({ length: 3000 }, (_, index) => entry(`many-${index}`, index / 3000));
+    expect(await put([], { entries })).toEqual({ received: 3000n, stored: 3000n, outdated: 0n, invalidated: 0n });
+    expect((await ask('many-2999')).score).toBe(Math.fround(2999 / 3000));
+    entries[2500] = entry('many-2500', undefined);
+    expect((await failureOf(put([], { entries }))).violations[0]?.field).toBe('entries[2500].score');
   });
 
   it.each([

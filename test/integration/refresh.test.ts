@@ -94,6 +94,11 @@ describe('an event about a customer', () => {
     expect((await ask('c4')).origin).toBe(Origin.ORIGIN_PRECOMPUTED);
   });
 
+  it('says that a score which it computed from features of before is not stored', async () => {
+    expect(await invalidate(['c4', 'c5'], true)).toMatchObject({ refreshed: 0n, errors: [] });
+    expect((await ask('c4')).origin).toBe(Origin.ORIGIN_REAL_TIME);
+  });
+
   it('and a refresh from features that are newer does', async () => {
     await invalidate(['c5']);
     const later = new Date(Date.now() + 1000);

@@ -271,6 +271,16 @@ describe('sweeps', () => {
     expect(countOf(store, scope, 20_000)).toBe(20_000);
   });
 
+  it('are read once for all who ask at the same time, so that many of them take no more of a turn than one', async () => {
+    const store = makeStore();
+    fill(store, scope, 10);
+    const asked = [store.stats(), store.stats()];
+    const [first, second] = await Promise.all(asked);
+    expect(second).toBe(first);
+    put(store, scope, 'later');
+    expect((await store.stats())[0]?.entries).toBe(11);
+  });
+
   it('forget scopes without entries where they are very many', async () => {
     const store = makeStore({ sweepEveryMs: 1 });
     const scopes = Array.from({ length: 1500 }, (_, number) => aScope({ digest: `${number}` }));

@@ -168,16 +168,71 @@ describe('a miss', () => {
     expect(s.done).toMatchObject([{ rows: 1 }]);
   });
 
-  it('goes on for those who have more time than the first', async () => {
+  it.each([
+    ['deadline_exceeded', 'DEADLINE_EXPIRED'],
+    ['overloaded', 'OVERLOADED'],
+    ['unavailable', 'FEATURES_UNAVAILABLE'],
+  ] as const)('goes on once for all who have more time than the first: %s, %s', async (kind, reason) => {
     const { s, score, features, reply } = setUp();
-    features.next = Promise.reject(new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED', 'late'));
+    features.next = Promise.reject(new ScorewireError(kind, reason, 'late'));
     const short = score({ deadlineMs: performance.now() + 60_000 });
-    const long = score();
-    await vi.waitFor(() => expect(short.error?.reason).toBe('DEADLINE_EXPIRED'));
-    expect(long.times).toBe(0);
+    const others = Array.from({ length: 5 }, (_, index) => score({ deadlineMs: performance.now() + 70_000 + index }));
+    await vi.waitFor(() => expect(short.error?.reason).toBe(reason));
+    expect(others.map(({ times }) => times)).toEqual([0, 0, 0, 0, 0]);
     await s.endTurn();
     await reply(0.5);
-    expect(long.answer?.score).toBe(0.5);
+    expect(others.map(({ answer, times }) => [answer?.score, times])).toEqual(others.map(() => [0.5, 1]));
+  });
+
+  it('that the server gives up is not run again', async () => {
+    const { s, score } = setUp();
+    const tolds = Array.from({ length: 3 }, (_, index) => score({ deadlineMs: performance.now() + 60_000 + index }));
+    await s.endTurn();
+    s.scheduler.giveUp(() => new ScorewireError('unavailable', 'DRAINING', 'shutting down'));
+    await s.endTurn();
+    expect(tolds.map(({ error, times }) => [error?.kind, times])).toEqual(tolds.map(() => ['unavailable', 1]));
+  });
+
+  it('that fails again fails for all: whoever has the most time had it for them', async () => {
+    const { score, features } = setUp();
+    const away = () => Promise.reject(new ScorewireError('unavailable', 'FEATURES_UNAVAILABLE', 'away'));
+    const get = vi.spyOn(features, 'get').mockImplementation(away);
+    const tolds = Array.from({ length: 9 }, (_, index) => score({ deadlineMs: performance.now() + 60_000 + index }));
+    await vi.waitFor(() => expect(tolds.map(({ times }) => times)).toEqual(tolds.map(() => 1)));
+    expect(get).toHaveBeenCalledTimes(2);
+  });
+
+  it('that has failed for want of time is an error for those who have no more of it', async () => {
+    const { score, features } = setUp();
+    features.next = Promise.reject(new ScorewireError('unavailable', 'FEATURES_UNAVAILABLE', 'away'));
+    const tolds = Array.from({ length: 3 }, () => score());
+    await vi.waitFor(() => expect(tolds.map(({ times }) => times)).toEqual([1, 1, 1]));
+    expect(tolds.map(({ error }) => error?.reason)).toEqual(tolds.map(() => 'FEATURES_UNAVAILABLE'));
+  });
+
+  it('is no answer for an entity whose id looks like that of another one with its outputs', async () => {
+    const { s, score, features } = setUp();
+    features.records.set('ann\nscore', { values: new Map([['x', 0.75]]), asOfMs: Date.now() });
+    const ann = score({ outputNames: ['score'] });
+    const other = score({ entityId: 'ann\nscore' });
+    await s.endTurn();
+    s.run().finish(100, [{ type: 'float32', dims: [2, 1], data: Float32Array.of(0.5, 0.25) }]);
+    await s.endTurn();
+    expect(ann.answer?.entityId).toBe('ann');
+    expect(other.answer).toMatchObject({ entityId: 'ann\nscore', outputs: undefined });
+    expect(new Set([ann.answer?.score, other.answer?.score])).toEqual(new Set([0.5, 0.25]));
+  });
+
+  it('that was half done when a call came took as much of its time as it waited', async () => {
+    const { s, score, reply } = setUp();
+    score();
+    await s.endTurn();
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    const late = score();
+    await reply(0.5);
+    const { receivedMs, lookedUpMs, queuedMs, startedMs, endedMs } = late.answer as ScoreAnswer;
+    const marks = [receivedMs, lookedUpMs, queuedMs, startedMs, endedMs];
+    expect(marks).toEqual([...marks].sort((a, b) => a - b));
   });
 
   it('of an entity that nobody knows names the features', () => {

@@ -115,7 +115,7 @@ export interface InvalidateScoresResponse {
   invalidated?:
     | bigint
     | undefined;
-  /** Scores that were computed anew. */
+  /** Scores that were computed anew, and stored: those whose features are not younger than `at` are not. */
   refreshed: bigint;
   /** Entities that could not be scored, the first hundred of them. */
   errors: RefreshError[];
