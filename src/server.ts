@@ -145,6 +145,10 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       admission,
       scorer: () => (engine as Engine).bulkScorer,
       maxMessageBytes: settings.limits.maxBatchMessageBytes,
+      answered: (model, rows) => {
+        const { answers } = (engine as Engine).cells(model);
+        for (const [origin, found] of Object.entries(rows)) answers[origin as keyof typeof rows].add(found);
+      },
     }),
     ...reflectionMethods([...SERVICES, 'grpc.health.v1.Health']),
   ]);

@@ -1,6 +1,7 @@
 // What a ScoreBatch call sends back: chunks in turn, then the summary.
 import type { ColumnReader } from '../features/row-source.ts';
 import { type RowError, type ScoreBatchRequest, ScoreBatchResponse } from '../gen/scorewire/v1/scoring.ts';
+import type { ScoreOrigin } from '../scoring/score-call.ts';
 import { ORIGIN_CODES, type ScoredChunk } from '../scoring/scored-chunk.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import { chunkMessage } from './chunk-message.ts';
@@ -23,8 +24,8 @@ export type BatchAnswerParts = {
 export type BatchAnswerEvents = {
   /** More chunks are taken, after a `take` that returned false. */
   room(): void;
-  /** All has been sent. */
-  sent(): void;
+  /** All has been sent: so many rows with a score of each origin. */
+  sent(rows: Readonly<Record<ScoreOrigin, number>>): void;
   /** A fault inside: nothing more will be sent. */
   failed(error: unknown): void;
 };
@@ -119,6 +120,12 @@ export class BatchAnswer {
 
   #finish(): void {
     const { call, model, rows } = this.#parts;
+    const answered = {
+      precomputed: this.#origins[ORIGIN_CODES.precomputed] as number,
+      real_time: this.#origins[ORIGIN_CODES.real_time] as number,
+      stale: this.#origins[ORIGIN_CODES.stale] as number,
+      default: this.#origins[ORIGIN_CODES.default] as number,
+    };
     const summary = {
       model: model.spec.name,
       version: BigInt(model.spec.version),
@@ -126,13 +133,13 @@ export class BatchAnswer {
       scored: BigInt(rows - this.#failedRows),
       failed: BigInt(this.#failedRows),
       scoredAt: toTimestamp(Date.now()),
-      precomputed: BigInt(this.#origins[ORIGIN_CODES.precomputed] as number),
-      realTime: BigInt(this.#origins[ORIGIN_CODES.real_time] as number),
-      stale: BigInt(this.#origins[ORIGIN_CODES.stale] as number),
-      defaulted: BigInt(this.#origins[ORIGIN_CODES.default] as number),
+      precomputed: BigInt(answered.precomputed),
+      realTime: BigInt(answered.real_time),
+      stale: BigInt(answered.stale),
+      defaulted: BigInt(answered.default),
     };
     call.send(ScoreBatchResponse.encode({ part: { $case: 'summary', value: summary } }).finish());
     call.end();
-    this.#events.sent();
+    this.#events.sent(answered);
   }
 }

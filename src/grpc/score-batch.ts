@@ -6,6 +6,7 @@ import type { Admission } from '../scoring/admission.ts';
 import type { BulkScorer } from '../scoring/bulk-scorer.ts';
 import type { BulkSink } from '../scoring/bulk-sink.ts';
 import { limitsOf, policyOf, type ScoringPolicy } from '../scoring/policy.ts';
+import type { ScoreOrigin } from '../scoring/score-call.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import { BatchAnswer } from './batch-answer.ts';
 import { type BatchRequest, readBatchRequest } from './batch-request.ts';
@@ -27,6 +28,8 @@ export type ScoreBatchParts = {
   /** Not there before the models are. */
   scorer: () => BulkScorer;
   maxMessageBytes: number;
+  /** Told how many rows of a call were answered by scores of each origin. */
+  answered: (model: ServedModel, rows: Readonly<Record<ScoreOrigin, number>>) => void;
 };
 
 export function scoreBatchMethod(parts: ScoreBatchParts): StreamMethod {
@@ -101,7 +104,10 @@ class Batch {
         { call: this.#call, model, request, rows: count, entities, logFault: edge.logFault },
         {
           room: () => this.#run?.resume(),
-          sent: () => this.#close('OK'),
+          sent: (rows) => {
+            this.#parts.answered(model, rows);
+            this.#close('OK');
+          },
           failed: (error) => this.#refuse(error),
         },
       );

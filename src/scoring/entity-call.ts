@@ -90,7 +90,8 @@ export class EntityCall {
       this.#answerStored('precomputed');
       return;
     }
-    (failure === undefined ? cells.miss : cells.unavailable).add();
+    // Without a store nothing was looked for.
+    if (this.#parts.stored.store !== undefined) (failure === undefined ? cells.miss : cells.unavailable).add();
     if (next === 'compute') this.#compute();
     else if (next === 'stale') this.#answerStored('stale');
     else this.#fallBack(failure ?? notStored(this.#model, this.#waiting.entityId));

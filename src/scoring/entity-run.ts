@@ -174,7 +174,7 @@ export class EntityRun {
       const found = piece.found[place];
       const next = afterLookUp(policy, found && nowMs - found.scoredAtMs, this.#batch.limits);
       if (next === 'precomputed') cells.hit.add();
-      else (failure === undefined ? cells.miss : cells.unavailable).add();
+      else if (stored.store !== undefined) (failure === undefined ? cells.miss : cells.unavailable).add();
       if (next === 'compute') left.push(place);
       else if (next !== 'nothing') this.#set(piece, place, found as StoredScore, next);
       else this.#fallBack(piece, place, failure ?? notStored(this.#model, entities[place] as string));

@@ -242,6 +242,7 @@ describe('many entities alone', () => {
       store.invalidateScores({ model: 'churn', target: { $case: 'all', value: true }, refresh: false }, done),
     );
     await put(ids.slice(10, 20).map((id) => entry(id, 0.5, { featuresAsOf: at(Date.now() + 1000) })));
+    const precomputedBefore = await server.metric('scorewire_answers_total', { model: 'churn', origin: 'precomputed' });
     const call = server.client.scoring.scoreBatch({
       model: 'churn',
       entityIds: [...ids, 'nobody', ''],
@@ -272,6 +273,8 @@ describe('many entities alone', () => {
       { row: BigInt(ids.length), code: Status.INVALID_ARGUMENT, field: 'features["tenure_months"]' },
       { row: BigInt(ids.length + 1), code: Status.INVALID_ARGUMENT, field: 'entity_ids' },
     ]);
+    const counted = { model: 'churn', origin: 'precomputed' };
+    expect(await server.metric('scorewire_answers_total', counted)).toBe(precomputedBefore + 10);
     expect(summary).toMatchObject({
       scored: BigInt(ids.length),
       failed: 2n,

@@ -179,13 +179,13 @@ def test_errors_carry_the_entity(scoring):
     assert refused(scoring.Score, request).metadata["entity_id"] == "42"
 
 
-def test_unimplemented_look_ups_by_entity(scoring):
+def test_what_an_entity_alone_and_a_policy_of_the_store_need(scoring):
     failure = refused(scoring.Score, scoring_pb2.ScoreRequest(model="churn", entity_id="42"))
-    assert failure.code == StatusCode.UNIMPLEMENTED
-    assert list(failure.fields) == ["row"]
+    assert failure.code == StatusCode.FAILED_PRECONDITION
+    assert failure.reason == "NO_FEATURES"
     failure = refused(scoring.Score, CHURN.request(policy=scoring_pb2.SCORE_POLICY_PRECOMPUTED_ONLY))
-    assert failure.code == StatusCode.UNIMPLEMENTED
-    assert list(failure.fields) == ["policy"]
+    assert failure.code == StatusCode.INVALID_ARGUMENT
+    assert list(failure.fields) == ["entity_id"]
 
 
 def test_unimplemented_methods(channel, models):
