@@ -46,7 +46,6 @@ export type Engine = {
   models: ModelRegistry;
   scheduler: Scheduler;
   scorer: Scorer;
-  stored: StoredScores;
   bulkScorer: BulkScorer;
   pool: WorkerPool;
   cells: (model: ServedModel) => ModelCells;
@@ -179,7 +178,6 @@ export async function startEngine(
       models,
       scheduler,
       scorer,
-      stored,
       bulkScorer: new BulkScorer(models, scheduler, stored),
       pool,
       cells: (model) => cellsOf(model.session),

@@ -1,7 +1,6 @@
 // The only place where parts are put together: build, warm, listen, drain.
 
 import { readFileSync } from 'node:fs';
-import { readFeatureStores } from './config/feature-stores-file.ts';
 import type { JobDefinition } from './config/job-definition.ts';
 import { readJobs } from './config/jobs-file.ts';
 import type { Settings } from './config/settings.ts';
@@ -28,7 +27,6 @@ import { checkJobs } from './jobs/check-jobs.ts';
 import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
 import { RefreshWatch } from './jobs/refresh-watch.ts';
-import type { ModelSpec } from './models/model.ts';
 import { readRepository } from './models/repository.ts';
 import { openScoreStore } from './scores/open-store.ts';
 import { Admission } from './scoring/admission.ts';
@@ -76,6 +74,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   for (const warning of warnings) log.warn(warning);
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
+  const features = featureSources(settings);
   const gate = AdminGate.withTokenFile(settings.admin.tokenFile);
 
   const registry = new Registry();
@@ -126,7 +125,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     jobs,
     () => (engine as Engine).bulkScorer,
     settings.jobs.maxRunning,
-    featureSources(settings),
+    features,
     metrics,
     log,
   );
@@ -211,7 +210,14 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         },
       );
     }
-    featureStores = await openFeatureStores(settings, specs, metrics, log);
+    featureStores = await FeatureStores.open({
+      ...features,
+      specs,
+      needed: false,
+      reloadMs: 1000 * settings.features.reloadSeconds,
+      log,
+      observer: featureObserver(metrics),
+    });
     engine = await startEngine(
       settings,
       specs,
@@ -258,24 +264,6 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     await stop();
     throw error;
   }
-}
-
-function openFeatureStores(
-  { features, redis }: Settings,
-  specs: readonly ModelSpec[],
-  metrics: Metrics,
-  log: Logger,
-): Promise<FeatureStores> {
-  return FeatureStores.open({
-    definitions: features.file === undefined ? undefined : readFeatureStores(features.file),
-    file: features.file,
-    specs,
-    needed: false,
-    redisUrl: redis.url,
-    reloadMs: 1000 * features.reloadSeconds,
-    log,
-    observer: featureObserver(metrics),
-  });
 }
 
 function once<T>(action: () => Promise<T>): () => Promise<T> {

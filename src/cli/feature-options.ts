@@ -1,11 +1,11 @@
 // What the commands about features share: the model, and its pipeline as a server has it.
 import { InvalidArgumentError } from 'commander';
-import { readFeatureStores } from '../config/feature-stores-file.ts';
 import type { Settings } from '../config/settings.ts';
 import { featureLayout } from '../duckdb/input-columns.ts';
 import { SetupError } from '../errors.ts';
 import type { FeaturePipeline } from '../features/feature-pipeline.ts';
 import { FeatureStores } from '../features/feature-stores.ts';
+import { featureSources } from '../jobs/feature-sources.ts';
 import type { FeatureLayout, ModelSpec } from '../models/model.ts';
 import { readRepository } from '../models/repository.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -35,12 +35,9 @@ export async function modelFeatures(
   const { specs, warnings } = await readRepository(dir);
   for (const warning of warnings) log.warn(warning);
   const spec = pick(specs, dir, model, version);
-  const { file } = settings.features;
   const stores = await FeatureStores.open({
-    definitions: file === undefined ? undefined : readFeatureStores(file),
-    file,
+    ...featureSources(settings),
     specs: [spec],
-    redisUrl: settings.redis.url,
     reloadMs: settings.features.reloadSeconds * 1000,
     log,
   });

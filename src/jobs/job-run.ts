@@ -45,8 +45,8 @@ export type JobOptions = {
   confined: boolean;
   /** As stored scores say who computed them. */
   name: string;
-  /** Where features come from that the input doesn't have; undefined: nowhere. */
-  features: FeatureSources | undefined;
+  /** Where features come from that the input doesn't have. */
+  features: FeatureSources;
 };
 
 export class JobRun {

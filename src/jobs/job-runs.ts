@@ -41,7 +41,7 @@ export class JobRuns {
   readonly #entries = new Map<string, Entry>();
   readonly #bulk: () => BulkScorer;
   readonly #maxRunning: number;
-  readonly #features: FeatureSources | undefined;
+  readonly #features: FeatureSources;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #waiting: Waiting[] = [];
@@ -53,7 +53,7 @@ export class JobRuns {
     definitions: ReadonlyMap<string, JobDefinition>,
     bulk: () => BulkScorer,
     maxRunning: number,
-    features: FeatureSources | undefined,
+    features: FeatureSources,
     metrics: Metrics,
     log: Logger,
   ) {

@@ -29,8 +29,8 @@ export type JobTask = {
   fresh: boolean;
   /** The only directories that it may open files in; undefined: any. */
   directories: readonly string[] | undefined;
-  /** Where features come from that the input doesn't have; undefined: nowhere. */
-  features: FeatureSources | undefined;
+  /** Where features come from that the input doesn't have. */
+  features: FeatureSources;
   model: {
     name: string;
     version: number;

@@ -2,21 +2,14 @@
 import { FeatureStores } from '../features/feature-stores.ts';
 import type { JobTask } from './messages.ts';
 
-const NO_VIEW = { timeZone: 'UTC' };
 /** A job reads features once. */
 const NEVER_MS = 2 ** 31 - 1;
 const CONNECT_MS = 5000;
 
 /** @throws SetupError */
 export async function openFeatures({ features, model }: JobTask): Promise<FeatureStores> {
-  const spec = { name: model.name, rows: model.rows, featureView: features === undefined ? NO_VIEW : model.view };
-  const stores = await FeatureStores.open({
-    definitions: features?.definitions,
-    file: features?.file,
-    specs: [spec],
-    redisUrl: features?.redisUrl ?? '',
-    reloadMs: NEVER_MS,
-  });
+  const spec = { name: model.name, rows: model.rows, featureView: model.view };
+  const stores = await FeatureStores.open({ ...features, specs: [spec], needed: false, reloadMs: NEVER_MS });
   await stores.whenConnected(CONNECT_MS);
   return stores;
 }

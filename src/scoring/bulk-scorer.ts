@@ -1,7 +1,7 @@
 // Many rows of one model: blocks to the workers as these have room, and scores back by chunks of rows.
 import { type BulkBlock, type BulkSource, blockRows } from '../batching/bulk-lane.ts';
 import type { Scheduler } from '../batching/scheduler.ts';
-import { ScorewireError } from '../errors.ts';
+import { type ScorewireError, toScorewireError } from '../errors.ts';
 import type { EncodedBlock } from '../features/block-encoder.ts';
 import type { RowSource } from '../features/row-source.ts';
 import type { PutCounts } from '../scores/score-store.ts';
@@ -164,7 +164,7 @@ export class BulkRun implements BulkSource {
       else if (tookMs < MAX_ENCODE_MS / 4) this.#rowsAtOnce = Math.min(this.#blockRows, 2 * this.#rowsAtOnce);
       return block;
     } catch (cause) {
-      this.giveUp(new ScorewireError('internal', 'FAULT', 'a fault inside the server', { cause }));
+      this.giveUp(toScorewireError(cause));
       return undefined;
     }
   }

@@ -115,7 +115,7 @@ async function fromFile(spec: ModelSpec, rows: readonly RowInit[]): Promise<Answ
   await writeFile(file('rows.jsonl'), lines.join('\n'));
   await sql(`COPY (SELECT * FROM read_json('${file('rows.jsonl')}')) TO '${file('rows.parquet')}'`);
   const definition = jobDefinition({ model: spec.name, input: file('rows.parquet'), output: file('scores.parquet') });
-  const options = { fresh: false, confined: true, name: '', features: undefined };
+  const options = { fresh: false, confined: true, name: '', features: NO_FEATURES };
   const job = new JobRun(server.running.engine.bulkScorer, definition, options, { progress() {}, note() {} });
   expect(await job.ended).toMatchObject({ rows: rows.length, scored: rows.length });
   const scored = await sql(`SELECT * FROM '${file('scores.parquet')}'`);
@@ -126,6 +126,9 @@ async function fromFile(spec: ModelSpec, rows: readonly RowInit[]): Promise<Answ
     segment: (segment as string | null) ?? '',
   }));
 }
+
+/** All features are in the file. */
+const NO_FEATURES = { definitions: undefined, file: undefined, redisUrl: '' };
 
 describe.each(NAMES)('%s', (name) => {
   test('unary, stream, batch and job agree', async () => {
