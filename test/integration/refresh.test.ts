@@ -28,7 +28,7 @@ by_entity: { ${common}, directories: [${JSON.stringify(dirname(from.file))}], qu
 broken: { ${common}, input: ${JSON.stringify(join(folder, 'none.parquet'))}, output: ${JSON.stringify(join(folder, 'broken.parquet'))} }
 `,
   );
-  server = await TestServer.start(from.models, [...from.set, `jobs.file=${file}`]);
+  server = await TestServer.start(from.models, [...from.set, `jobs.file=${file}`, 'features.reload_seconds=1']);
   jobs = new JobServiceClient(server.address, ChannelCredentials.createInsecure());
   store = new ScoreStoreServiceClient(server.address, ChannelCredentials.createInsecure());
 });
@@ -116,7 +116,8 @@ describe('an event about a customer', () => {
     const before = await ask('c6');
     await writeFile(`${from.file}.new`, lines.join('\n'));
     await rename(`${from.file}.new`, from.file);
-    const later = new Date(Date.now() + 5000);
+    // Newer than every event of this test, however long the file takes to be read again.
+    const later = new Date(Date.now() + 600_000);
     await utimes(from.file, later, later);
     await vi.waitFor(async () => {
       const { refreshed, errors } = await invalidate(['c6', 'nobody'], true);
