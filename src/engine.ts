@@ -13,6 +13,7 @@ import { type RowEncoder, rowEncoder } from './features/row-encoder.ts';
 import { sampleRows } from './features/sample-rows.ts';
 import { readGolden } from './models/golden.ts';
 import type { ModelSpec } from './models/model.ts';
+import { tensorContract } from './models/tensor-contract.ts';
 import type { ScoreStore } from './scores/score-store.ts';
 import { BulkScorer } from './scoring/bulk-scorer.ts';
 import { ModelRegistry } from './scoring/model-registry.ts';
@@ -21,9 +22,11 @@ import { Scorer } from './scoring/scorer.ts';
 import type { ServedModel, StoredScoreLimits } from './scoring/served-model.ts';
 import { SharedScores } from './scoring/shared-scores.ts';
 import { StoredScores } from './scoring/stored-scores.ts';
+import { Uses } from './scoring/uses.ts';
 import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
 import type { Logger } from './telemetry/log.ts';
 import { type Metrics, type ModelCells, modelCells } from './telemetry/metrics.ts';
+import { ModelStatistics } from './telemetry/model-statistics.ts';
 import type { Worker } from './workers/worker.ts';
 import { defaultWorkerCount } from './workers/worker-count.ts';
 import { LoadFailed, type SessionPlan, WorkerPool } from './workers/worker-pool.ts';
@@ -318,6 +321,7 @@ async function measure(
   if (problem !== '') {
     log.info({ model: spec.name, version: spec.version, reason: problem }, 'rows of this model are run one by one');
   }
+  const contract = tensorContract(spec, problem === '' || spec.batching.supported);
   return {
     spec,
     session,
@@ -335,6 +339,10 @@ async function measure(
     scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },
     storedScores: storedScoreLimits(spec, settings),
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
+    outputNames: contract.outputs.map(({ name }) => name),
+    contract,
+    statistics: new ModelStatistics(),
+    uses: new Uses(),
     loadedAtMs: Date.now(),
   };
 }

@@ -8,6 +8,8 @@ export type ErrorKind =
   | 'not_found'
   /** The model or the server is not set up for what was asked. */
   | 'failed_precondition'
+  /** There is one of that name. */
+  | 'already_exists'
   /** Too much work is queued; `retryAfterMs` says when to come back. */
   | 'overloaded'
   /** Not ready, draining, or a worker went away. */

@@ -14,6 +14,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['cli'],
   ['server'],
   ['engine'],
+  ['inference', 'tensorflow'],
   ['grpc', 'http'],
   ['jobs'],
   ['scoring'],
@@ -34,7 +35,7 @@ const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Whoever else speaks the wire's language. */
-const MAY_IMPORT_GEN = ['grpc', 'client', 'bench', 'cli', 'gen'];
+const MAY_IMPORT_GEN = ['grpc', 'inference', 'tensorflow', 'client', 'bench', 'cli', 'gen'];
 
 /** The command line is a client as well. */
 const MAY_IMPORT_CLIENT = ['cli', 'main'];

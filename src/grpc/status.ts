@@ -21,6 +21,7 @@ const CODES: Record<ErrorKind, Status> = {
   invalid_argument: Status.INVALID_ARGUMENT,
   not_found: Status.NOT_FOUND,
   failed_precondition: Status.FAILED_PRECONDITION,
+  already_exists: Status.ALREADY_EXISTS,
   overloaded: Status.RESOURCE_EXHAUSTED,
   unavailable: Status.UNAVAILABLE,
   deadline_exceeded: Status.DEADLINE_EXCEEDED,

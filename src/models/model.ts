@@ -1,6 +1,6 @@
 // What a model version on disk says about itself: everything that the server knows before a session exists.
 
-import type { DataType, TensorSpec } from '../tensor.ts';
+import type { DataType, Tensor, TensorSpec } from '../tensor.ts';
 
 export const TASKS = ['binary', 'multiclass', 'regression'] as const;
 
@@ -115,6 +115,32 @@ export type ModelSource =
   /** `bytes` lie in shared memory. `externalDataDir` is where the graph's data files lie, for session options. */
   | { kind: 'bytes'; bytes: Uint8Array; externalDataDir: string };
 
+/** `value` is what the model is given where a caller brings nothing. */
+export type OptionalInput = TensorSpec & { value: Tensor };
+
+/** An input or output, for callers who bring tensors and not rows. */
+export type ServedTensor = {
+  name: string;
+  type: DataType;
+  /** Of one row where the contract's `maxRows` is above 0, else of all; -1 where open; absent where the graph doesn't say. */
+  dims: readonly number[] | undefined;
+  /** What the graph takes or gives in the place of `dims`. */
+  reshape?: readonly number[];
+  /** An input that need not be given. */
+  optional?: boolean;
+  /** Names of the elements of an output, by index. */
+  labels?: readonly string[];
+};
+
+/** What callers who bring tensors may send, and what they get. */
+export type TensorContract = {
+  /** Rows of a request at most, which a dimension in front of every tensor counts; 0: there is no such dimension. */
+  maxRows: number;
+  /** In the order of the config, else of the graph; optional ones last where there is no config. */
+  inputs: readonly ServedTensor[];
+  outputs: readonly ServedTensor[];
+};
+
 /** One version of one model, as read from disk and checked. */
 export type ModelSpec = {
   name: string;
@@ -136,6 +162,8 @@ export type ModelSpec = {
   metadata: ReadonlyMap<string, string>;
   /** Inputs that a run needs, in graph order; inputs that have an initializer of their name are optional and not here. */
   inputs: readonly TensorSpec[];
+  /** Inputs that have a value of their own, which callers who bring tensors may replace. */
+  optionalInputs: readonly OptionalInput[];
   /** Tensor outputs, after ZipMap was taken out, in graph order. */
   outputs: readonly TensorSpec[];
   rows: RowLayout;

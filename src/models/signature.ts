@@ -15,6 +15,7 @@ export type Signature = Pick<
   ModelSpec,
   | 'task'
   | 'inputs'
+  | 'optionalInputs'
   | 'outputs'
   | 'rows'
   | 'score'
@@ -45,6 +46,7 @@ export function signature(model: string, file: string, graph: OnnxGraph, manifes
   const { outputs, warnings } = tensorOutputs(graph, file);
   return {
     inputs,
+    optionalInputs: [],
     outputs,
     rows: rowLayout(inputs, manifest),
     ...scoring(model, graph, outputs, manifest),

@@ -3,6 +3,17 @@ import { closest, distance } from 'fastest-levenshtein';
 import { ScorewireError } from '../errors.ts';
 import type { ServedModel } from './served-model.ts';
 
+export type VersionState = 'LOADING' | 'READY' | 'UNLOADING' | 'UNAVAILABLE';
+
+/** What is known of a version; `version` and `state` are absent for a model that was never loaded. */
+export type IndexEntry = {
+  name: string;
+  version: number | undefined;
+  state: VersionState | undefined;
+  /** Why it is in that state, where that is not plain. */
+  reason: string;
+};
+
 export class ModelRegistry {
   /** By name; versions rising. */
   readonly #models = new Map<string, ServedModel[]>();
@@ -37,6 +48,19 @@ export class ModelRegistry {
       `model "${name}" has no version ${version}; it has ${known}`,
       { metadata: { model: name, version: String(version) } },
     );
+  }
+
+  /** As `get`, and undefined where there is none. */
+  find(name: string, version?: number): ServedModel | undefined {
+    const versions = this.#models.get(name);
+    if (versions === undefined) return undefined;
+    if (version === undefined) return this.#live(name, versions);
+    return versions.find(({ spec }) => spec.version === version);
+  }
+
+  /** Every version that is known, by name, then by version: those that could not be loaded too. */
+  index(): IndexEntry[] {
+    return this.all().map(({ spec: { name, version } }) => ({ name, version, state: 'READY', reason: '' }));
   }
 
   /** Every version of a model, rising. @throws ScorewireError NOT_FOUND */

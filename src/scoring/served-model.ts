@@ -2,8 +2,10 @@ import type { CostCurve } from '../batching/cost-curve.ts';
 import type { BlockEncoder } from '../features/block-encoder.ts';
 import type { FeaturePipeline } from '../features/feature-pipeline.ts';
 import type { RowEncoder } from '../features/row-encoder.ts';
-import type { ModelSpec } from '../models/model.ts';
+import type { ModelSpec, TensorContract } from '../models/model.ts';
 import type { ScoreScope } from '../scores/score-store.ts';
+import type { ModelStatistics } from '../telemetry/model-statistics.ts';
+import type { Uses } from './uses.ts';
 
 /** What holds for a version's stored scores, where a call doesn't say otherwise. */
 export type StoredScoreLimits = {
@@ -35,6 +37,12 @@ export type ServedModel = {
   cost: CostCurve;
   /** What a run fetches for a score; one shared array, see QueuedRow.outputNames. */
   scoreOutputs: readonly string[];
+  /** All outputs of the contract, in its order; shared like `scoreOutputs`. */
+  outputNames: readonly string[];
+  /** What callers who bring tensors may send. */
+  contract: TensorContract;
+  statistics: ModelStatistics;
+  uses: Uses;
   /** Whose stored scores are its own. */
   scope: ScoreScope;
   storedScores: StoredScoreLimits;

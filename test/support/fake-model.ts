@@ -5,7 +5,10 @@ import { FeaturePipeline } from '../../src/features/feature-pipeline.ts';
 import type { FeatureStore } from '../../src/features/feature-store.ts';
 import { rowEncoder } from '../../src/features/row-encoder.ts';
 import type { ModelSpec, RowLayout } from '../../src/models/model.ts';
+import { tensorContract } from '../../src/models/tensor-contract.ts';
 import type { ServedModel } from '../../src/scoring/served-model.ts';
+import { Uses } from '../../src/scoring/uses.ts';
+import { ModelStatistics } from '../../src/telemetry/model-statistics.ts';
 
 /** One feature called `x`, in one float32 input. */
 const ONE_FEATURE: RowLayout = {
@@ -31,6 +34,7 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1, featureS
     opset: {},
     metadata: new Map(),
     inputs: [{ name: 'x', type: 'float32', shape: [null, 1] }],
+    optionalInputs: [],
     outputs: [{ name: 'score', type: 'float32', shape: [null, 1] }],
     rows: ONE_FEATURE,
     score: { output: 'score', column: 0 },
@@ -58,6 +62,10 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1, featureS
     latencyBudgetMs: 10,
     cost: new CostCurve([1], [100], 0),
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
+    outputNames: spec.outputs.map(({ name }) => name),
+    contract: tensorContract(spec, true),
+    statistics: new ModelStatistics(),
+    uses: new Uses(),
     scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },
     storedScores: {
       freshForMs: 86_400_000,
