@@ -27,7 +27,8 @@ export function optionalInputs(graph: OnnxGraph, named: readonly string[] | unde
   for (const { name, type, shape } of graph.inputs) {
     const bytes = graph.inputValues.get(name);
     if (bytes === undefined || type === undefined || named?.includes(name) === false) continue;
-    const value = named === undefined ? smallValue(bytes) : valueOf(bytes, `${file}: the value of its input "${name}"`);
+    const value =
+      named === undefined ? smallValue(bytes) : givenValue(bytes, `${file}: the value of its input "${name}"`);
     if (value !== undefined) found.push({ name, type, shape, value });
   }
   return named === undefined && found.length > MOST_INPUTS ? [] : found;
@@ -42,7 +43,7 @@ function smallValue(bytes: Uint8Array): Tensor | undefined {
   }
 }
 
-function valueOf(bytes: Uint8Array, what: string): Tensor | undefined {
+function givenValue(bytes: Uint8Array, what: string): Tensor | undefined {
   try {
     return readTensorValue(bytes, Number.POSITIVE_INFINITY);
   } catch (error) {

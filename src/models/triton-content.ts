@@ -57,13 +57,13 @@ function messageOf(content: object, depth = 0): TextMessage {
     const values = (Array.isArray(value) ? value : [value]).filter((one) => one !== null);
     fields.set(
       name,
-      values.map((one) => valueOf(one, depth)),
+      values.map((one) => valueFrom(one, depth)),
     );
   }
   return { kind: 'message', line: 0, column: 0, fields };
 }
 
-function valueOf(value: unknown, depth: number): TextValue {
+function valueFrom(value: unknown, depth: number): TextValue {
   const place = { line: 0, column: 0 };
   if (typeof value === 'string') return { ...place, kind: 'text', value };
   if (typeof value === 'boolean') return { ...place, kind: 'word', value: String(value) };
