@@ -17,15 +17,17 @@ export function tensorContract(spec: ModelSpec, perRow: boolean): TensorContract
     maxRows,
     inputs: triton?.inputs ?? [
       ...spec.inputs.map((input) => served(input, maxRows > 0)),
-      ...spec.optionalInputs.map((input) => ({ ...served(input, false), optional: true })),
+      // A value of the graph has no rows: where requests have, it is always the graph's.
+      ...(maxRows > 0 ? [] : spec.optionalInputs).map((input) => ({ ...served(input, false), optional: true })),
     ],
     outputs: triton?.outputs ?? spec.outputs.map((output) => served(output, maxRows > 0)),
   };
 }
 
 /** Whether the first dimension of all that goes in and comes out is open. */
-function hasRows({ inputs, outputs }: ModelSpec): boolean {
-  return inputs.length > 0 && [...inputs, ...outputs].every(({ shape }) => shape !== undefined && shape[0] === null);
+function hasRows({ inputs, optionalInputs, outputs }: ModelSpec): boolean {
+  if (inputs.length === 0 || optionalInputs.length > 0) return false;
+  return [...inputs, ...outputs].every(({ shape }) => shape !== undefined && shape[0] === null);
 }
 
 function served({ name, type, shape }: TensorSpec, rows: boolean): ServedTensor {
