@@ -189,7 +189,7 @@ export const settingTable = {
   },
   admin: {
     tokenFile: optional(path(), {
-      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs, stored scores, live versions); callers on this machine, and those with a client certificate, need none.',
+      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs, stored scores, live versions, models, shared memory, log and trace settings); callers on this machine, and those with a client certificate, need none.',
     }),
   },
   drain: {
