@@ -23,6 +23,8 @@ import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
+import { MemoryRegions } from './inference/memory-regions.ts';
+import { INFERENCE_SERVICE, inferenceMethods } from './inference/service-methods.ts';
 import { checkJobs } from './jobs/check-jobs.ts';
 import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
@@ -63,6 +65,7 @@ const SERVICES = [
   'scorewire.v1.ModelService',
   'scorewire.v1.ScoreStoreService',
   'scorewire.v1.JobService',
+  INFERENCE_SERVICE,
 ];
 
 /**
@@ -138,6 +141,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     servedModels();
     return jobRuns;
   };
+  const regions = new MemoryRegions(settings.inference.clientSharedMemory === 'on');
   const grpc = new GrpcServer(settings.limits);
   grpc.addStreams([
     health.watch(),
@@ -170,6 +174,17 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       cells: (model) => (engine as Engine).cells(model),
     }),
     scoreMethod(edge, score),
+    ...inferenceMethods({
+      settings,
+      log,
+      edge,
+      gate,
+      regions,
+      models: servedModels,
+      control: () => undefined,
+      serving: () => state === 'SERVING',
+      workers: () => engine?.readyWorkers() ?? 0,
+    }),
   ]);
 
   const setServing = (serving: boolean) => {
@@ -187,6 +202,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const stop = async () => {
     grpc.destroy();
     await http?.close();
+    regions.unregister('');
     await featureStores?.close();
     await store?.close();
     stopObserving();

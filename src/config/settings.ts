@@ -106,6 +106,17 @@ export const settingTable = {
       doc: 'Time to aim for from arrival to answer, for models without their own; absent: the larger of 10 ms and 5 single-row runs.',
     }),
   },
+  inference: {
+    serverName: setting(oneWord(), 'triton', {
+      doc: 'Name that ServerMetadata of the Open Inference Protocol answers; clients made for Triton look for triton.',
+    }),
+    strictReadiness: setting(oneOf('on', 'off'), 'on', {
+      doc: 'Whether ServerReady of the Open Inference Protocol says no while a model could not be loaded and no version of it is served.',
+    }),
+    clientSharedMemory: setting(oneOf('on', 'off'), 'off', {
+      doc: 'Whether callers on this machine may register shared memory (/dev/shm) for tensors.',
+    }),
+  },
   jobs: {
     file: optional(path(), {
       flag: '--jobs',
@@ -178,7 +189,7 @@ export const settingTable = {
   },
   admin: {
     tokenFile: optional(path(), {
-      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs, stored scores, live versions); callers on this machine, and those with a client certificate, need none.',
+      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs, stored scores, live versions, models, shared memory, log and trace settings); callers on this machine, and those with a client certificate, need none.',
     }),
   },
   drain: {
