@@ -71,6 +71,10 @@ export const settingTable = {
       unit: 'bytes',
       doc: 'Largest ScoreBatch request; larger ones are refused.',
     }),
+    maxInferMessageBytes: setting(wholeNumber(1024, 1024 * MIB), 64 * MIB, {
+      unit: 'bytes',
+      doc: 'Largest request with tensors (Open Inference Protocol, TensorFlow Serving); larger ones are refused.',
+    }),
     maxBatchBytes: setting(wholeNumber(1024, 64 * 1024 * MIB), 512 * MIB, {
       unit: 'bytes',
       doc: 'Requests above 1 MiB that are held at once, together; what comes on top is refused as overload.',

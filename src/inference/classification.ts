@@ -8,6 +8,8 @@ import { wrongField } from './infer-error.ts';
 
 /** Elements that are sorted of a row. */
 const MAX_ELEMENTS = 1_000_000;
+/** Elements that are sorted at once. */
+const RUN_ELEMENTS = 1024;
 /** Elements that are looked at between two yields. */
 const STEP_ELEMENTS = 4096;
 
@@ -41,7 +43,7 @@ export function* classified(
   let looked = 0;
   for (let row = 0; row < rows; row++) {
     const first = row * width;
-    for (const index of largest(values, first, width, count)) {
+    for (const index of Array.from(yield* largest(values, first, width, count))) {
       const label = labels?.[index] ?? '';
       const value = whole(values[first + index] as number);
       texts.push(label === '' ? `${value}:${index}` : `${value}:${index}:${label}`);
@@ -54,12 +56,45 @@ export function* classified(
   return { type: 'string', dims: perRow ? [rows, count] : [count], data: texts };
 }
 
-function largest(values: ArrayLike<number | bigint>, first: number, width: number, count: number): Iterable<number> {
+function* largest(
+  values: ArrayLike<number | bigint>,
+  first: number,
+  width: number,
+  count: number,
+): Sliced<ArrayLike<number>> {
   if (count === 1) return [largestOne(values, first, width)];
-  const order = Uint32Array.from({ length: width }, (_, index) => index);
-  const valueOf = (index: number): number | bigint => values[first + index] as number;
-  order.sort((a, b) => (valueOf(a) > valueOf(b) ? -1 : valueOf(a) < valueOf(b) ? 1 : a - b));
+  const of = (index: number): number | bigint => values[first + index] as number;
+  const before = (a: number, b: number): number => (of(a) > of(b) ? -1 : of(a) < of(b) ? 1 : a - b);
+  let order = Uint32Array.from({ length: width }, (_, index) => index);
+  for (let from = 0; from < width; from += RUN_ELEMENTS) {
+    order.subarray(from, from + RUN_ELEMENTS).sort(before);
+    if (from + RUN_ELEMENTS < width) yield;
+  }
+  for (let run = RUN_ELEMENTS; run < width; run *= 2) {
+    const merged = new Uint32Array(width);
+    for (let from = 0; from < width; from += 2 * run) yield* merge(order, merged, from, run, before);
+    order = merged;
+  }
   return order.subarray(0, count);
+}
+
+/** Puts two runs that are in order, one behind the other, into `merged` as one. */
+function* merge(
+  order: Uint32Array,
+  merged: Uint32Array,
+  from: number,
+  run: number,
+  before: (a: number, b: number) => number,
+): Sliced<void> {
+  const middle = Math.min(order.length, from + run);
+  const end = Math.min(order.length, middle + run);
+  let left = from;
+  let right = middle;
+  for (let at = from; at < end; at++) {
+    const takesLeft = right === end || (left < middle && before(order[left] as number, order[right] as number) < 0);
+    merged[at] = order[takesLeft ? left++ : right++] as number;
+    if (at % RUN_ELEMENTS === 0) yield;
+  }
 }
 
 function largestOne(values: ArrayLike<number | bigint>, first: number, width: number): number {

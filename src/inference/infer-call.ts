@@ -206,7 +206,8 @@ export class InferCall {
 
   #fail(cause: unknown): void {
     const { receivedMs, deadlineMs } = this.#context;
-    const error = cause instanceof NotWellFormed ? malformed('inference.GRPCInferenceService/ModelInfer') : toScorewireError(cause);
+    const error =
+      cause instanceof NotWellFormed ? malformed('inference.GRPCInferenceService/ModelInfer') : toScorewireError(cause);
     this.#prepared?.model.statistics.failed((performance.now() - receivedMs) * 1000);
     this.#close();
     this.#done(toInferError(error, this.#id, this.#timeoutMs < deadlineMs), undefined, this.#id);
@@ -221,7 +222,11 @@ export class InferCall {
 
   #left(): ScorewireError {
     return performance.now() >= this.#context.deadlineMs
-      ? new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED', 'the deadline passed before the request was read or answered')
+      ? new ScorewireError(
+          'deadline_exceeded',
+          'DEADLINE_EXPIRED',
+          'the deadline passed before the request was read or answered',
+        )
       : new ScorewireError('cancelled', 'CALLER_LEFT', 'the caller left before the request was read or answered');
   }
 

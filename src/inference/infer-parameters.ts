@@ -1,5 +1,5 @@
 // What the parameters of a request, of its inputs and of its outputs ask for.
-import { wrongField, shown } from './infer-error.ts';
+import { shown, wrongField } from './infer-error.ts';
 import type { InferParameter, Parameters } from './infer-request.ts';
 
 const FINAL_RESPONSE = 'triton_enable_empty_final_response';

@@ -21,11 +21,7 @@ const OUTPUT_SHAPE = 26;
 const OUTPUT_PARAMETER = 34;
 const STREAMED_RESPONSE = 18;
 /** `triton_final_response`: true, among the response's parameters. */
-const FINAL_RESPONSE = Uint8Array.of(
-  ...[34, 27, 10, 21],
-  ...Buffer.from('triton_final_response'),
-  ...[18, 2, 8, 1],
-);
+const FINAL_RESPONSE = Uint8Array.of(...[34, 27, 10, 21], ...Buffer.from('triton_final_response'), ...[18, 2, 8, 1]);
 
 const MAX_BYTES = 2 ** 31 - 1;
 /** Larger ones have room for their prefix in front, so that nobody moves them again. */
@@ -147,11 +143,7 @@ function classHead(name: string): Uint8Array {
 }
 
 /** Puts an output where the caller wants it; returns the parameters that say so. */
-function* share(
-  name: string,
-  { place, part }: NonNullable<OutputForm['shared']>,
-  raw: Uint8Array,
-): Sliced<Uint8Array> {
+function* share(name: string, { place, part }: NonNullable<OutputForm['shared']>, raw: Uint8Array): Sliced<Uint8Array> {
   if (raw.length > part.byteSize) {
     const message = `shared memory size specified with the request for output '${shown(name)}' (${part.byteSize} bytes) should be at least ${raw.length} bytes to hold the results`;
     throw new ScorewireError('internal', 'SHARED_MEMORY_TOO_SMALL', message);

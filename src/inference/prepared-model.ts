@@ -44,7 +44,8 @@ export class PreparedModel {
   outputList(requested: readonly { name: string }[]): OutputList {
     if (requested.length === 0) return this.all;
     const { names } = this.all;
-    if (requested.length === names.length && requested.every(({ name }, index) => name === names[index])) return this.all;
+    if (requested.length === names.length && requested.every(({ name }, index) => name === names[index]))
+      return this.all;
     const key = requested.map(({ name }) => `${name.length}:${name}`).join();
     const known = this.#lists.get(key);
     if (known !== undefined) return known;

@@ -30,7 +30,9 @@ export function* rawTexts(
     const length = lengthAt(bytes, at);
     at += LENGTH_BYTES;
     if (length > to - at) return { kind: 'data', expected: length, available: to - at };
-    texts.push(length > PIECE_BYTES ? yield* longText(bytes, at, at + length) : textOf(bytes.subarray(at, at + length)));
+    texts.push(
+      length > PIECE_BYTES ? yield* longText(bytes, at, at + length) : textOf(bytes.subarray(at, at + length)),
+    );
     at += length;
     if (texts.length % STEP_TEXTS === 0) yield;
   }

@@ -56,7 +56,8 @@ export class RequestTensors {
     if (tensors.length < 2) return;
     const names = new Set<string>();
     for (const [index, { name }] of tensors.entries()) {
-      if (names.has(name)) throw this.#problem(`${what}s[${index}].name`, `${what} '${shown(name)}' already exists in request`);
+      if (names.has(name))
+        throw this.#problem(`${what}s[${index}].name`, `${what} '${shown(name)}' already exists in request`);
       names.add(name);
     }
   }
@@ -69,14 +70,22 @@ export class RequestTensors {
       const place = sharedPlace(input.name, pathOf(input), input.parameters);
       if (place !== undefined) {
         if (input.contents !== undefined) {
-          throw this.#wrong(input, 'contents', `unexpected 'content' provided when using shared memory for input tensor ${this.#named(input)}`);
+          throw this.#wrong(
+            input,
+            'contents',
+            `unexpected 'content' provided when using shared memory for input tensor ${this.#named(input)}`,
+          );
         }
         const part = memory.open(place.region, place.offset, place.byteSize);
         this.#parts.push(part);
         this.#sources.push({ kind: 'shared', part });
       } else if (input.contents !== undefined) {
         if (raw.length > 0) {
-          throw this.#wrong(input, 'contents', `contents field must not be specified when using raw_input_contents for ${this.#named(input)}`);
+          throw this.#wrong(
+            input,
+            'contents',
+            `contents field must not be specified when using raw_input_contents for ${this.#named(input)}`,
+          );
         }
         const contents = new TypedContents(bytes, input.contents);
         yield* contents.count();
@@ -199,7 +208,12 @@ export class RequestTensors {
     throw this.#problem(`${pathOf(input)}.shape`, message);
   }
 
-  *#values(input: RequestInput, { type }: ServedTensor, source: Source, hold: (bytes: number) => boolean): Sliced<TensorData> {
+  *#values(
+    input: RequestInput,
+    { type }: ServedTensor,
+    source: Source,
+    hold: (bytes: number) => boolean,
+  ): Sliced<TensorData> {
     const count = elementCount(input.shape);
     if (type === 'string') return yield* this.#texts(input, source, count, hold);
     const bytes = bytesPerNumber(type);
