@@ -24,7 +24,7 @@ import { SharedScores } from './scoring/shared-scores.ts';
 import { StoredScores } from './scoring/stored-scores.ts';
 import { TensorRuns } from './scoring/tensor-runs.ts';
 import { Uses } from './scoring/uses.ts';
-import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
+import { findBatchingProblem, measureCost, runSamples, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
 import type { Logger } from './telemetry/log.ts';
 import { type Metrics, type ModelCells, modelCells } from './telemetry/metrics.ts';
 import { ModelStatistics } from './telemetry/model-statistics.ts';
@@ -261,8 +261,15 @@ function planOf({ spec, session, target }: Candidate, settings: Settings, log: L
     session,
     file: spec.file,
     source: spec.source,
-    intraOpThreads: settings.workers.threadsPerSession,
+    intraOpThreads: spec.intraOpThreads ?? settings.workers.threadsPerSession,
+    defaults: spec.optionalInputs.map(({ name, value }) => ({ name, ...value })),
     warmUp: async (worker) => {
+      await runSamples(worker, session, spec.warmUp, outputNames(spec)).catch((error: Error) => {
+        log.warn(
+          { model: spec.name, version: spec.version, err: error.message },
+          'the model could not run a sample of model_warmup in its config',
+        );
+      });
       if (target === undefined) return;
       await warmSession(worker, target).catch((error: Error) => {
         log.warn(
