@@ -29,7 +29,7 @@ import { checkJobs } from './jobs/check-jobs.ts';
 import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
 import { RefreshWatch } from './jobs/refresh-watch.ts';
-import { readRepository } from './models/repository.ts';
+import { insist, readRepository } from './models/repository.ts';
 import { openScoreStore } from './scores/open-store.ts';
 import { Admission } from './scoring/admission.ts';
 import type { ModelRegistry } from './scoring/model-registry.ts';
@@ -73,8 +73,11 @@ const SERVICES = [
  * @throws SetupError for whatever keeps it from serving; nothing is left listening then.
  */
 export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
-  const { specs, live, warnings } = await readRepository(settings.models.dir);
+  const repository = await readRepository(settings.models.dir);
+  const { specs, live, warnings, failures } = repository;
   for (const warning of warnings) log.warn(warning);
+  if (specs.length === 0) insist(repository, settings.models.dir);
+  for (const { name: model, version, reason } of failures) log.error({ model, version }, reason);
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
   const features = featureSources(settings);
