@@ -17,17 +17,23 @@ export function tensorContract(spec: ModelSpec, perRow: boolean): TensorContract
     maxRows,
     inputs: triton?.inputs ?? [
       ...spec.inputs.map((input) => served(input, maxRows > 0)),
-      // A value of the graph has no rows: where requests have, it is always the graph's.
-      ...(maxRows > 0 ? [] : spec.optionalInputs).map((input) => ({ ...served(input, false), optional: true })),
+      // One without rows, of a config that has some, is always the graph's.
+      ...spec.optionalInputs
+        .filter((input) => maxRows === 0 || opensWithRows(input))
+        .map((input) => ({ ...served(input, maxRows > 0), optional: true })),
     ],
     outputs: triton?.outputs ?? spec.outputs.map((output) => served(output, maxRows > 0)),
   };
 }
 
-/** Whether the first dimension of all that goes in and comes out is open. */
+/** Whether the first dimension of all that goes in and comes out is open, be it optional. */
 function hasRows({ inputs, optionalInputs, outputs }: ModelSpec): boolean {
-  if (inputs.length === 0 || optionalInputs.length > 0) return false;
-  return [...inputs, ...outputs].every(({ shape }) => shape !== undefined && shape[0] === null);
+  const all = [...inputs, ...optionalInputs, ...outputs];
+  return inputs.length > 0 && all.every(opensWithRows);
+}
+
+function opensWithRows({ shape }: TensorSpec): boolean {
+  return shape !== undefined && shape[0] === null;
 }
 
 function served({ name, type, shape }: TensorSpec, rows: boolean): ServedTensor {
