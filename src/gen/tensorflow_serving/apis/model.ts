@@ -129,7 +129,7 @@ export const ModelSpec: MessageFns<ModelSpec> = {
       obj.name = message.name;
     }
     if (message.versionChoice?.$case === "version") {
-      obj.version = message.versionChoice.value.toString();
+      obj.version = message.versionChoice.value?.toString();
     } else if (message.versionChoice?.$case === "versionLabel") {
       obj.versionLabel = message.versionChoice.value;
     }
