@@ -40,6 +40,7 @@ import { prometheusText } from './telemetry/prometheus.ts';
 import { Recent } from './telemetry/recent.ts';
 import { serverResource } from './telemetry/resource.ts';
 import { createTracing } from './telemetry/tracing.ts';
+import { TENSORFLOW_SERVICES, tensorflowMethods } from './tensorflow/methods.ts';
 import { VERSION } from './version.ts';
 
 export type RunningServer = {
@@ -63,6 +64,7 @@ const SERVICES = [
   'scorewire.v1.ModelService',
   'scorewire.v1.ScoreStoreService',
   'scorewire.v1.JobService',
+  ...TENSORFLOW_SERVICES,
 ];
 
 /**
@@ -170,6 +172,16 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       cells: (model) => (engine as Engine).cells(model),
     }),
     scoreMethod(edge, score),
+    ...tensorflowMethods({
+      edge,
+      admission,
+      maxMessageBytes: settings.limits.maxBatchMessageBytes,
+      models: servedModels,
+      run: (call, callback) => (engine as Engine).tensorRuns.run(call, callback),
+      ran: (model, { queuedMs, startedMs }) =>
+        (engine as Engine).cells(model).queueDelay.record((startedMs - queuedMs) / 1000),
+      scored: (model, rows) => (engine as Engine).cells(model).answers.real_time.add(rows),
+    }),
   ]);
 
   const setServing = (serving: boolean) => {
