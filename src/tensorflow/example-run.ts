@@ -93,7 +93,6 @@ export function runExamples(
   const fail = (error: unknown): void => {
     if (failed) return;
     failed = true;
-    model.statistics.failed(1000 * (performance.now() - receivedMs));
     call.fail(error);
   };
   const take = (index: number, rows: number, answer: TensorAnswer): void => {

@@ -43,7 +43,6 @@ function predict(parts: PredictParts, call: SlicedCall, { request, inputs: messa
     const { receivedMs, deadlineMs, abandoned } = call.context;
     parts.run({ model, inputs, outputNames, receivedMs, deadlineMs, abandoned }, (error, answer) => {
       if (answer === undefined) {
-        model.statistics.failed(1000 * (performance.now() - receivedMs));
         call.fail(error);
         return;
       }

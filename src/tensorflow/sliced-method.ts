@@ -157,7 +157,10 @@ export class SlicedCall {
     if (!this.#open) return;
     this.#open = false;
     this.release();
-    this.#model?.uses.end();
+    if (this.#model !== undefined) {
+      if (error !== undefined) this.#model.statistics.failed(1000 * (performance.now() - this.context.receivedMs));
+      this.#model.uses.end();
+    }
     this.#settle(error, framed);
   }
 

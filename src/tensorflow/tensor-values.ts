@@ -10,6 +10,8 @@ import { skipUnknown, type TensorMessage } from './tensor-message.ts';
 /** Numbers, and texts, between two yields. */
 const STEP_NUMBERS = 8 * 1024;
 const STEP_TEXTS = 128;
+/** Bytes of a text that are read at once. */
+const PIECE_BYTES = 16 * 1024;
 /** Bytes that are copied or filled between two yields. */
 const STEP_BYTES = 256 * 1024;
 
@@ -72,7 +74,7 @@ class ValueTarget {
   /** One value or many, in bytes [from, to). */
   *take(from: number, to: number): Sliced<void> {
     if (this.#element.kind === 'bytes') {
-      (this.#values as string[])[this.#place++] = textOf(this.#bytes.subarray(from, to));
+      (this.#values as string[])[this.#place++] = yield* readText(this.#bytes, from, to);
     } else if (this.#element.kind === 'fixed') {
       const values = this.#values as Float32Array;
       yield* copyBytes(this.#bytes, from, to, values, this.#place * this.#element.bytes);
@@ -119,6 +121,20 @@ class ValueTarget {
 
 const NO_WORDS = new Uint32Array(0);
 
+/** A long one in pieces, none of which ends within a character. */
+function* readText(bytes: Uint8Array, from: number, to: number): Sliced<string> {
+  if (to - from <= PIECE_BYTES) return textOf(bytes.subarray(from, to));
+  const pieces: string[] = [];
+  for (let at = from; at < to; ) {
+    let end = Math.min(to, at + PIECE_BYTES);
+    for (let back = 0; end < to && back < 3 && ((bytes[end] as number) & 0xc0) === 0x80; back++) end--;
+    pieces.push(textOf(bytes.subarray(at, end)));
+    at = end;
+    yield;
+  }
+  return pieces.join('');
+}
+
 function* contentTexts(content: Uint8Array, length: number): Sliced<string[]> {
   const texts = new Array<string>(length);
   const cursor = new WireCursor(content);
@@ -134,7 +150,7 @@ function* contentTexts(content: Uint8Array, length: number): Sliced<string[]> {
   let { at } = cursor;
   for (let index = 0; index < length; index++) {
     const bytes = lengths[index] as number;
-    texts[index] = textOf(content.subarray(at, at + bytes));
+    texts[index] = yield* readText(content, at, at + bytes);
     at += bytes;
     if (index % STEP_TEXTS === 0) yield;
   }
