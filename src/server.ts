@@ -46,6 +46,7 @@ import { prometheusText } from './telemetry/prometheus.ts';
 import { Recent } from './telemetry/recent.ts';
 import { serverResource } from './telemetry/resource.ts';
 import { createTracing } from './telemetry/tracing.ts';
+import { TENSORFLOW_SERVICES, tensorflowMethods } from './tensorflow/methods.ts';
 import { VERSION } from './version.ts';
 
 export type RunningServer = {
@@ -70,6 +71,7 @@ const SERVICES = [
   'scorewire.v1.ScoreStoreService',
   'scorewire.v1.JobService',
   INFERENCE_SERVICE,
+  ...TENSORFLOW_SERVICES,
 ];
 
 /**
@@ -204,6 +206,16 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       control: () => undefined,
       serving: () => state === 'SERVING',
       workers: () => engine?.readyWorkers() ?? 0,
+    }),
+    ...tensorflowMethods({
+      edge,
+      admission,
+      maxMessageBytes: settings.limits.maxInferMessageBytes,
+      models: servedModels,
+      run: (call, callback) => (engine as Engine).tensorRuns.run(call, callback),
+      ran: (model, { queuedMs, startedMs }) =>
+        (engine as Engine).cells(model).queueDelay.record((startedMs - queuedMs) / 1000),
+      scored: (model, rows) => (engine as Engine).cells(model).answers.real_time.add(rows),
     }),
   ]);
 

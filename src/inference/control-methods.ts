@@ -68,7 +68,7 @@ function repositoryMethods({ edge, gate, models, control, maxLoadBytes }: Contro
     {
       ...unary(edge, answeringBoth(Service.repositoryModelLoad), handler(loadModel), admit),
       maxMessageBytes: maxLoadBytes,
-      tooLargeHint: () => "put the model's files into its folder, or raise limits.max_batch_message_bytes",
+      tooLargeHint: () => "put the model's files into its folder, or raise limits.max_infer_message_bytes",
     },
     unary(edge, answeringBoth(Service.repositoryModelUnload), handler(unloadModel), admit),
   ];
