@@ -62,6 +62,12 @@ describe('a shape that fits the graph', () => {
       { maxRows: 0, inputs: [{ dims: [2, -1] }] },
     ],
     [
+      'a form with dimensions of one more',
+      through([1, 3, 2, 2]),
+      'DIMS dims: [ 3, 2, 2 ] reshape { shape: [ 1, 3, 2, 2 ] }',
+      { maxRows: 0, inputs: [{ dims: [3, 2, 2], reshape: [1, 3, 2, 2] }] },
+    ],
+    [
       'a scalar, which Triton writes as one element',
       through([]),
       'DIMS dims: [ 1 ]',
