@@ -252,6 +252,27 @@ test('outputs that a config does not list are not offered, and need not have row
   ]);
 });
 
+test('outputs have rows where a converter says that there is one, or nothing', async () => {
+  const model: ModelDef = {
+    ...through(['N', 3]),
+    outputs: [
+      { name: 'label', type: 'float32', dims: [1] },
+      { name: 'score', type: 'float32', dims: [] },
+      { name: 'both', type: 'float32', dims: [2] },
+    ],
+    nodes: ['label', 'score', 'both'].map((output) => ({ op: 'Identity', inputs: ['x'], outputs: [output] })),
+  };
+  const listed = `max_batch_size: 2 ${tensor('input', 'x', 'dims: 3')}
+    output { name: "label" data_type: TYPE_FP32 dims: [ ] } output { name: "score" data_type: TYPE_FP32 dims: 1 }`;
+  expect((await readTriton(listed, model)).contract).toMatchObject({
+    maxRows: 2,
+    outputs: [{ dims: [] }, { dims: [1] }],
+  });
+  expect(await refusal(`${listed} output { name: "both" data_type: TYPE_FP32 dims: 1 }`, model)).toBe(
+    `models/m/config.pbtxt:1: max_batch_size: found 2; allowed is 0, as the graph's output "both" has a first dimension fixed at 2`,
+  );
+});
+
 describe('an input with a value in the graph', () => {
   const x = tensor('input', 'x', 'dims: 2');
 
