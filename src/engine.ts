@@ -1,4 +1,5 @@
 // Everything but the ports: models loaded into warm workers, behind the scheduler, behind the scorer.
+
 import { systemClock } from './batching/clock.ts';
 import { CostCurve, curveSizes } from './batching/cost-curve.ts';
 import type { BatchShape } from './batching/queued-rows.ts';
@@ -17,6 +18,7 @@ import { tensorContract } from './models/tensor-contract.ts';
 import type { ScoreStore } from './scores/score-store.ts';
 import { BulkScorer } from './scoring/bulk-scorer.ts';
 import { ModelRegistry } from './scoring/model-registry.ts';
+import { queueLimit } from './scoring/queue-limit.ts';
 import { RealTime } from './scoring/real-time.ts';
 import { Scorer } from './scoring/scorer.ts';
 import type { ServedModel, StoredScoreLimits } from './scoring/served-model.ts';
@@ -166,7 +168,7 @@ export async function startEngine(
       const model = await measure(candidate, first as Worker, settings, featureStores, log);
       models.add(model);
       statistics.set(model.session, model.statistics);
-      scheduler.addModel(scheduled(model), settings.limits.maxQueueRows);
+      scheduler.addModel(scheduled(model), queueLimit(model.spec, settings.limits.maxQueueRows));
       metrics.queueDepth.observe({ model: model.spec.name, version: String(model.spec.version) }, () =>
         scheduler.queueDepth(model.session),
       );

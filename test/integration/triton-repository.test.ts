@@ -12,7 +12,7 @@ import {
 } from '../support/infer-requests.ts';
 import { InferenceClient } from '../support/inference-client.ts';
 import { folderOf } from '../support/model-folder.ts';
-import { addAndSubtract, identity, linear, onnxModel } from '../support/onnx-builder.ts';
+import { addAndSubtract, identity, linear, onnxModel, slowLinear } from '../support/onnx-builder.ts';
 import { failureOf } from '../support/test-client.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -161,4 +161,27 @@ describe.each(['scaled', 'scaled_bare'])('an input with a value of its own: %s',
       `unexpected shape for input 'factor' for model '${model}'. Expected [1], got [2]`,
     );
   });
+});
+
+test('no more requests wait than max_queue_size lets', async () => {
+  const folder = await folderOf({
+    'slow/1/model.onnx': slowLinear([1], 0, 3000),
+    'slow/config.pbtxt': 'max_batch_size: 1 dynamic_batching { default_queue_policy { max_queue_size: 2 } }',
+  });
+  const busy = await TestServer.start(folder, ['workers.count=1']);
+  const one = new InferenceClient(busy.address);
+  const row = inferRequest('slow', [{ name: 'x', datatype: 'FP32', shape: [1, 1], raw: floats(1) }]);
+  const ends = await Promise.all(
+    Array.from({ length: 8 }, () =>
+      one.call('modelInfer', row).then(
+        () => 'OK',
+        (error: Error) => error.message,
+      ),
+    ),
+  );
+  expect(ends.filter((end) => end === 'OK').length).toBeGreaterThanOrEqual(2);
+  expect(ends.filter((end) => end !== 'OK').length).toBeGreaterThan(0);
+  for (const end of ends) expect(end).toMatch(/^OK$|Exceeds maximum queue size$/);
+  one.close();
+  await busy.stop();
 });
