@@ -1,7 +1,7 @@
 // Everything but the ports: models loaded into warm workers, behind the scheduler, behind the scorer.
 import { systemClock } from './batching/clock.ts';
 import { CostCurve, curveSizes } from './batching/cost-curve.ts';
-import type { BatchShape } from './batching/join-rows.ts';
+import type { BatchShape } from './batching/queued-rows.ts';
 import { Scheduler } from './batching/scheduler.ts';
 import type { Settings } from './config/settings.ts';
 import { SetupError } from './errors.ts';
@@ -22,6 +22,7 @@ import { Scorer } from './scoring/scorer.ts';
 import type { ServedModel, StoredScoreLimits } from './scoring/served-model.ts';
 import { SharedScores } from './scoring/shared-scores.ts';
 import { StoredScores } from './scoring/stored-scores.ts';
+import { TensorRuns } from './scoring/tensor-runs.ts';
 import { Uses } from './scoring/uses.ts';
 import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -42,6 +43,8 @@ const SAMPLE_ROWS = 32;
 const UNCHECKED =
   'what batching does to its scores could not be checked, as its warm-up rows did not run together; golden rows in its model.yaml help';
 
+const NOT_CHECKED = { problem: UNCHECKED, perRow: true };
+
 /** What a run costs before anybody measured it, whatever its rows: wrong, so that large batches are tried, and corrected. */
 const UNMEASURED_US = 1000;
 
@@ -50,6 +53,7 @@ export type Engine = {
   scheduler: Scheduler;
   scorer: Scorer;
   bulkScorer: BulkScorer;
+  tensorRuns: TensorRuns;
   pool: WorkerPool;
   cells: (model: ServedModel) => ModelCells;
   /** Workers that have every model, and are warm. */
@@ -108,6 +112,7 @@ export async function startEngine(
     ]),
   );
   const cellsOf = (session: number) => cells.get(session) as ModelCells;
+  const statistics = new Map<number, ModelStatistics>();
   let scheduling = false;
   let started = false;
   const scheduler = new Scheduler(systemClock, {
@@ -115,6 +120,7 @@ export async function startEngine(
       if (!started) return;
       cellsOf(model.session).inference.record(runUs / 1e6);
       cellsOf(model.session).batchRows.record(rows);
+      statistics.get(model.session)?.executed(rows, runUs);
     },
     batchFailed: (model, rows, error) => {
       log.warn({ model: model.name, version: model.version, rows, err: error }, 'a run failed');
@@ -159,6 +165,7 @@ export async function startEngine(
     for (const candidate of candidates) {
       const model = await measure(candidate, first as Worker, settings, featureStores, log);
       models.add(model);
+      statistics.set(model.session, model.statistics);
       scheduler.addModel(scheduled(model), settings.limits.maxQueueRows);
       metrics.queueDepth.observe({ model: model.spec.name, version: String(model.spec.version) }, () =>
         scheduler.queueDepth(model.session),
@@ -182,6 +189,7 @@ export async function startEngine(
       scheduler,
       scorer,
       bulkScorer: new BulkScorer(models, scheduler, stored),
+      tensorRuns: new TensorRuns(scheduler),
       pool,
       cells: (model) => cellsOf(model.session),
       readyWorkers: () => ready.size,
@@ -300,6 +308,7 @@ async function measure(
   log: Logger,
 ): Promise<ServedModel> {
   let problem = spec.batching.supported ? '' : spec.batching.reason;
+  let perRow = true;
   const wished = spec.maxBatchRows ?? settings.batching.maxRows;
   const sizes = curveSizes(wished);
   let cost = new CostCurve(
@@ -309,7 +318,9 @@ async function measure(
   );
   if (target !== undefined) {
     try {
-      if (problem === '' && wished > 1) problem = await findBatchingProblem(worker, target).catch(() => UNCHECKED);
+      if (problem === '' && wished > 1) {
+        ({ problem, perRow } = await findBatchingProblem(worker, target).catch(() => NOT_CHECKED));
+      }
       cost = await measureCost(worker, target, problem === '' ? wished : 1, settings.warmUp.budgetMs);
     } catch (error) {
       log.warn(
@@ -318,10 +329,12 @@ async function measure(
       );
     }
   }
+  // Tensors are parted and put together only where that is known to change nothing.
+  if (target === undefined && problem === '') ({ problem, perRow } = NOT_CHECKED);
   if (problem !== '') {
     log.info({ model: spec.name, version: spec.version, reason: problem }, 'rows of this model are run one by one');
   }
-  const contract = tensorContract(spec, problem === '' || spec.batching.supported);
+  const contract = tensorContract(spec, perRow);
   return {
     spec,
     session,
@@ -341,6 +354,7 @@ async function measure(
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
     outputNames: contract.outputs.map(({ name }) => name),
     contract,
+    shape: shapeOf(spec),
     statistics: new ModelStatistics(),
     uses: new Uses(),
     loadedAtMs: Date.now(),
@@ -358,6 +372,6 @@ function storedScoreLimits({ storedScores }: ModelSpec, { store }: Settings): St
 }
 
 function scheduled(model: ServedModel) {
-  const { spec, session, maxRows, maxDelayMs, cost } = model;
-  return { name: spec.name, version: spec.version, session, maxRows, maxDelayMs, cost, ...shapeOf(spec) };
+  const { spec, session, maxRows, maxDelayMs, cost, shape } = model;
+  return { name: spec.name, version: spec.version, session, maxRows, maxDelayMs, cost, ...shape };
 }

@@ -114,6 +114,11 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       cells.answers[answer.origin].add();
       if (answer.origin !== 'default') cells.score.record(answer.score);
       if (answer.origin !== 'real_time') return;
+      answer.model.statistics.answered(1, {
+        queueUs: (answer.startedMs - answer.queuedMs) * 1000,
+        inferUs: answer.inferenceUs,
+        totalUs: (answer.endedMs - answer.receivedMs) * 1000,
+      });
       cells.features.record((answer.queuedMs - answer.lookedUpMs) / 1000);
       cells.queueDelay.record((answer.startedMs - answer.queuedMs) / 1000);
     },

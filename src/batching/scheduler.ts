@@ -4,10 +4,10 @@ import type { RunReply } from '../workers/messages.ts';
 import { RunFailed } from '../workers/worker.ts';
 import { BulkLane, type BulkSource } from './bulk-lane.ts';
 import type { Clock } from './clock.ts';
-import { closeBatch } from './close-batch.ts';
+import { type CloseDecision, closeBatch } from './close-batch.ts';
 import { Few } from './few.ts';
-import { joinRows } from './join-rows.ts';
-import { answerDead, isDead, type QueuedRow } from './queued-row.ts';
+import { countRows, joinRows } from './join-rows.ts';
+import { answerDead, isDead, type QueuedRows } from './queued-rows.ts';
 import { RowQueue } from './row-queue.ts';
 import { type BatchRunner, rowError, type ScheduledModel, type SchedulerObserver } from './scheduling.ts';
 
@@ -26,8 +26,8 @@ class Lane {
   startTag = 0;
   finishTag = 0;
   /** Batches that workers have, each with the rows that are not answered yet. */
-  readonly running = new Few<readonly QueuedRow[]>();
-  candidates: QueuedRow[] = [];
+  readonly running = new Few<readonly QueuedRows[]>();
+  candidates: QueuedRows[] = [];
 
   constructor(model: ScheduledModel, queueLimit: number) {
     this.model = model;
@@ -51,6 +51,7 @@ export class Scheduler {
   #dispatchPending = false;
   #cancelTimer: (() => void) | undefined;
   #dueMs = new Float64Array(64);
+  #rowsUpTo = new Int32Array(64);
 
   constructor(clock: Clock, observer: SchedulerObserver) {
     this.#clock = clock;
@@ -109,11 +110,11 @@ export class Scheduler {
   }
 
   /**
-   * Queues a row. From here the scheduler answers it, once. Throws, and leaves the row with the caller, where it must
+   * Queues rows of a request. From here the scheduler answers them, once. Throws, and leaves them with the caller, where they must
    * be refused: RESOURCE_EXHAUSTED where the queue is full, or where under load the prediction says that the row's
    * deadline or budget can't be held; UNAVAILABLE where there is no worker at all.
    */
-  submit(session: number, row: QueuedRow): void {
+  submit(session: number, row: QueuedRows): void {
     const lane = this.#lane(session);
     const nowMs = this.#clock.nowMs();
     if (this.#workers.size === 0) {
@@ -159,7 +160,7 @@ export class Scheduler {
    * Only under load: where a worker is idle or nothing is queued, a row is always taken, so that an estimate gone
    * wrong can't lock the model out.
    */
-  #shedByPrediction(lane: Lane, row: QueuedRow, nowMs: number): void {
+  #shedByPrediction(lane: Lane, row: QueuedRows, nowMs: number): void {
     if (lane.queue.length === 0 || this.#idle.length > 0) return;
     if (this.#lateMs(lane, row, nowMs) <= 0) return;
     lane.queue.sweep(nowMs);
@@ -175,7 +176,7 @@ export class Scheduler {
    * own queue short: a neighbour's run is no fault of the queue, and a model that costs a hundredth of it must not turn
    * callers away for as long as that run lasts.
    */
-  #lateMs(lane: Lane, row: QueuedRow, nowMs: number): number {
+  #lateMs(lane: Lane, row: QueuedRows, nowMs: number): number {
     const workMs = this.#queuedMs(lane) + this.#reserveMs(lane);
     return Math.max(
       nowMs + this.#freeInMs(nowMs) + workMs - row.deadlineMs,
@@ -237,27 +238,27 @@ export class Scheduler {
     this.#dispatchPending = false;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    const dropped: QueuedRow[] = [];
+    const dropped: QueuedRows[] = [];
     this.#startAll(dropped);
     const nowMs = this.#clock.nowMs();
     if (this.#bulk.waiting) this.#bulk.feed(this.#idle, nowMs - this.#lastRowMs < BRIEF_FOR_MS);
     for (const row of dropped) answerDead(row, nowMs);
   };
 
-  #startAll(dropped: QueuedRow[]): void {
+  #startAll(dropped: QueuedRows[]): void {
     while (this.#idle.length > 0) {
       const nowMs = this.#clock.nowMs();
       let next: Lane | undefined;
-      let nextRows = 0;
+      let nextRequests = 0;
       let waitMs = Number.POSITIVE_INFINITY;
       for (const lane of this.#lanes.values()) {
         if (lane.queue.length === 0) continue;
         if (next !== undefined && lane.startTag >= next.startTag) continue;
         const decision = this.#close(lane, nowMs, dropped);
         if (decision === undefined) continue;
-        if (decision.rows > 0) {
+        if (decision.requests > 0) {
           next = lane;
-          nextRows = decision.rows;
+          nextRequests = decision.requests;
         } else {
           waitMs = Math.min(waitMs, decision.waitMs);
         }
@@ -266,26 +267,33 @@ export class Scheduler {
         if (waitMs !== Number.POSITIVE_INFINITY) this.#cancelTimer = this.#clock.after(waitMs, this.#dispatch);
         return;
       }
-      const rows = next.candidates.slice(0, nextRows);
-      next.queue.remove(rows, nextRows);
+      const rows = next.candidates.slice(0, nextRequests);
+      next.queue.remove(rows, nextRequests);
       this.#start(next, this.#idle.pop() as BatchRunner, rows, nowMs);
     }
   }
 
-  #close(lane: Lane, nowMs: number, dropped: QueuedRow[]): { rows: number; waitMs: number } | undefined {
+  #close(lane: Lane, nowMs: number, dropped: QueuedRows[]): CloseDecision | undefined {
     const { model } = lane;
     const queued = lane.queue.peek(lane.candidates, Math.min(model.maxRows, model.cost.kneeRows), nowMs, dropped);
     if (queued === 0) return undefined;
-    if (this.#dueMs.length < queued) this.#dueMs = new Float64Array(queued * 2);
+    if (this.#dueMs.length < queued) {
+      this.#dueMs = new Float64Array(queued * 2);
+      this.#rowsUpTo = new Int32Array(queued * 2);
+    }
+    let rows = 0;
     for (let i = 0; i < queued; i++) {
-      const row = lane.candidates[i] as QueuedRow;
+      const row = lane.candidates[i] as QueuedRows;
+      rows += row.rows;
       this.#dueMs[i] = Math.min(row.deadlineMs, row.budgetEndMs);
+      this.#rowsUpTo[i] = rows;
     }
     return closeBatch({
       nowMs,
       dueMs: this.#dueMs,
+      rowsUpTo: this.#rowsUpTo,
       queued,
-      oldestMs: (lane.candidates[0] as QueuedRow).arrivedMs,
+      oldestMs: (lane.candidates[0] as QueuedRows).arrivedMs,
       maxRows: model.maxRows,
       kneeRows: model.cost.kneeRows,
       maxDelayMs: model.maxDelayMs,
@@ -293,10 +301,10 @@ export class Scheduler {
     });
   }
 
-  #start(lane: Lane, worker: BatchRunner, rows: QueuedRow[], nowMs: number): void {
+  #start(lane: Lane, worker: BatchRunner, rows: QueuedRows[], nowMs: number): void {
     const { model } = lane;
     lane.candidates.length = 0;
-    const costMs = model.cost.predictMs(rows.length);
+    const costMs = model.cost.predictMs(countRows(rows));
     this.#virtualMs = Math.max(this.#virtualMs, lane.startTag);
     lane.finishTag = lane.startTag + costMs;
     lane.startTag = lane.finishTag;
@@ -315,41 +323,44 @@ export class Scheduler {
   }
 
   /** Never rejects: every row is answered in here. */
-  async #run(lane: Lane, worker: BatchRunner, rows: readonly QueuedRow[], startMs: number): Promise<void> {
+  async #run(lane: Lane, worker: BatchRunner, rows: readonly QueuedRows[], startMs: number): Promise<void> {
     const { model } = lane;
     const outputNames = union(rows);
+    const count = countRows(rows);
     let reply: RunReply;
     lane.running.add(rows);
     try {
       reply = await worker.run({ session: model.session, inputs: joinRows(model, rows), outputs: outputNames });
-      if (model.batchDimension) requireRows(reply, outputNames, rows.length);
+      if (model.batchDimension && rows.length > 1) requireRows(reply, outputNames, count);
     } catch (error) {
       if (lane.running.delete(rows)) await this.#runFailed(lane, worker, rows, error);
       return;
     }
     // Where it is gone, `giveUp` has answered the rows.
     if (!lane.running.delete(rows)) return;
-    model.cost.observe(rows.length, reply.runUs, (this.#clock.nowMs() - startMs) * 1000);
-    this.#observer.batchDone(model, rows.length, reply.runUs);
-    const result = { outputNames, outputs: reply.outputs, rows: rows.length, startMs, runUs: reply.runUs };
-    for (let i = 0; i < rows.length; i++) {
+    if (count <= model.maxRows) model.cost.observe(count, reply.runUs, (this.#clock.nowMs() - startMs) * 1000);
+    this.#observer.batchDone(model, count, reply.runUs);
+    const result = { outputNames, outputs: reply.outputs, rows: count, startMs, runUs: reply.runUs };
+    let index = 0;
+    for (const part of rows) {
       try {
-        (rows[i] as QueuedRow).succeed(result, i);
+        part.succeed(result, index);
       } catch (error) {
         // A fault in one caller's answer must not cost the others theirs.
-        this.#observer.batchFailed(model, 1, error);
+        this.#observer.batchFailed(model, part.rows, error);
       }
+      index += part.rows;
     }
   }
 
   /**
-   * A batch that the model refuses is halved until the row at fault stands alone: at most 2n - 1 runs for n rows, on
+   * A batch that the model refuses is halved until the request at fault stands alone: at most 2n - 1 runs for n requests, on
    * the worker that the batch had. A worker that went away takes its rows with it: they may have had an effect on
    * whatever took it down, so they are not tried again.
    */
-  async #runFailed(lane: Lane, worker: BatchRunner, rows: readonly QueuedRow[], error: unknown): Promise<void> {
+  async #runFailed(lane: Lane, worker: BatchRunner, rows: readonly QueuedRows[], error: unknown): Promise<void> {
     const { model } = lane;
-    this.#observer.batchFailed(model, rows.length, error);
+    this.#observer.batchFailed(model, countRows(rows), error);
     if (error instanceof RunFailed && rows.length > 1) {
       const middle = rows.length >> 1;
       const halves = [rows.slice(0, middle), rows.slice(middle)];
@@ -357,7 +368,7 @@ export class Scheduler {
       for (const half of halves) {
         if (!lane.running.delete(half)) continue;
         const nowMs = this.#clock.nowMs();
-        const alive: QueuedRow[] = [];
+        const alive: QueuedRows[] = [];
         for (const row of half) {
           if (isDead(row, nowMs)) answerDead(row, nowMs);
           else alive.push(row);
@@ -377,16 +388,16 @@ function bestRows({ model, queue }: Lane): number {
 }
 
 /** The outputs that any of the rows wants; the shared array itself where all want the same. */
-function union(rows: readonly QueuedRow[]): readonly string[] {
-  const first = (rows[0] as QueuedRow).outputNames;
+function union(rows: readonly QueuedRows[]): readonly string[] {
+  const first = (rows[0] as QueuedRows).outputNames;
   if (rows.every((row) => row.outputNames === first)) return first;
   return [...new Set(rows.flatMap((row) => row.outputNames))];
 }
 
-/** A model whose outputs don't have one entry a row can't be batched: its rows are then run one by one. */
+/** A model whose outputs don't have one entry a row can't be batched: its requests are then run one by one. */
 function requireRows(reply: RunReply, names: readonly string[], rows: number): void {
   for (const [index, output] of reply.outputs.entries()) {
-    if (rows > 1 && output.dims[0] !== rows) {
+    if (output.dims[0] !== rows) {
       throw new RunFailed(`output ${names[index]} has dimensions [${output.dims.join(',')}] for ${rows} rows`);
     }
   }

@@ -2,7 +2,7 @@
 import { ScorewireError } from '../errors.ts';
 import type { RunReply, RunRequest } from '../workers/messages.ts';
 import type { CostCurve } from './cost-curve.ts';
-import type { BatchShape } from './join-rows.ts';
+import type { BatchShape } from './queued-rows.ts';
 
 /** What the scheduler needs of a worker: one run at a time. */
 export interface BatchRunner {
@@ -23,7 +23,7 @@ export type ScheduledModel = BatchShape & {
   cost: CostCurve;
 };
 
-/** What happened, for whoever measures. Called once a batch, never once a row. */
+/** What happened, for whoever measures. Called once a batch, never once a request; `rows` are those of the batch. */
 export interface SchedulerObserver {
   batchDone(model: ScheduledModel, rows: number, runUs: number): void;
   batchFailed(model: ScheduledModel, rows: number, error: unknown): void;

@@ -1,5 +1,5 @@
 // A score by the model: features found, row encoded, queued, and read from what a run gives.
-import type { BatchResult, QueuedRow } from '../batching/queued-row.ts';
+import type { BatchResult, QueuedRows } from '../batching/queued-rows.ts';
 import type { Scheduler } from '../batching/scheduler.ts';
 import { ScorewireError, toScorewireError } from '../errors.ts';
 import type { CompleteRow } from '../features/feature-pipeline.ts';
@@ -72,7 +72,7 @@ export class RealTime {
 type Marks = { lookedUpMs: number; queuedMs: number; asOfMs: number };
 
 /** A row between the queue and its answer. */
-class PendingScore implements QueuedRow {
+class PendingScore implements QueuedRows {
   readonly #model: ServedModel;
   readonly #row: EncodedRow;
   readonly #waiting: Waiting;
@@ -94,6 +94,14 @@ class PendingScore implements QueuedRow {
     this.#marks = marks;
     this.#callback = callback;
     this.outputNames = outputNames;
+  }
+
+  get rows(): number {
+    return 1;
+  }
+
+  get shape(): undefined {
+    return undefined;
   }
 
   get inputs(): readonly TensorData[] {

@@ -1,4 +1,5 @@
 import type { CostCurve } from '../batching/cost-curve.ts';
+import type { BatchShape } from '../batching/queued-rows.ts';
 import type { BlockEncoder } from '../features/block-encoder.ts';
 import type { FeaturePipeline } from '../features/feature-pipeline.ts';
 import type { RowEncoder } from '../features/row-encoder.ts';
@@ -35,12 +36,14 @@ export type ServedModel = {
   /** Soft: shapes batches, and sheds under load. */
   latencyBudgetMs: number;
   cost: CostCurve;
-  /** What a run fetches for a score; one shared array, see QueuedRow.outputNames. */
+  /** What a run fetches for a score; one shared array, see QueuedRows.outputNames. */
   scoreOutputs: readonly string[];
   /** All outputs of the contract, in its order; shared like `scoreOutputs`. */
   outputNames: readonly string[];
   /** What callers who bring tensors may send. */
   contract: TensorContract;
+  /** A batch of rows, as a run takes it. */
+  shape: BatchShape;
   statistics: ModelStatistics;
   uses: Uses;
   /** Whose stored scores are its own. */

@@ -1,6 +1,7 @@
 // What a model's first runs teach: what a batch costs, and whether batching leaves its scores alone.
 import { CostCurve, curveSizes } from '../batching/cost-curve.ts';
-import { type BatchShape, joinRows } from '../batching/join-rows.ts';
+import { joinRows } from '../batching/join-rows.ts';
+import type { BatchShape } from '../batching/queued-rows.ts';
 import type { EncodedRow } from '../features/row.ts';
 import { outliersOf } from '../features/sample-rows.ts';
 import { elementCount, type Tensor } from '../tensor.ts';
@@ -77,11 +78,14 @@ function extrapolate(sizes: readonly number[], runUs: readonly number[], size: n
   return lastUs + slope * (size - (sizes[last] as number));
 }
 
+/** Why a model must not be batched; '' where it may. `perRow`: whether its outputs have one entry a row. */
+export type BatchingProblem = { problem: string; perRow: boolean };
+
 /**
  * Runs rows alone and among outliers, and compares all outputs: a model that takes a scale, a mean or a rank over the
- * whole tensor gives a row another score in another company. Returns why the model must not be batched, or ''.
+ * whole tensor gives a row another score in another company.
  */
-export async function findBatchingProblem(worker: Worker, target: WarmUpTarget): Promise<string> {
+export async function findBatchingProblem(worker: Worker, target: WarmUpTarget): Promise<BatchingProblem> {
   const checked = rowsFor(target, CHECKED_ROWS);
   const outliers = outliersOf(checked);
   // Outliers on both sides, so that a model which looks back or ahead is found as well.
@@ -93,13 +97,19 @@ export async function findBatchingProblem(worker: Worker, target: WarmUpTarget):
       const one = alone.outputs[output] as Tensor;
       const all = batch.outputs[output] as Tensor;
       if (all.dims[0] !== together.length) {
-        return `output ${name} has dimensions [${all.dims.join(',')}] for ${together.length} rows: not one entry a row`;
+        const dims = all.dims.join(',');
+        return {
+          problem: `output ${name} has dimensions [${dims}] for ${together.length} rows: not one entry a row`,
+          perRow: false,
+        };
       }
       const apart = largestDifference(one, all, outliers.length + index);
-      if (apart !== undefined) return `a row's ${name} changes with the rows beside it (by ${apart})`;
+      if (apart !== undefined) {
+        return { problem: `a row's ${name} changes with the rows beside it (by ${apart})`, perRow: true };
+      }
     }
   }
-  return '';
+  return { problem: '', perRow: true };
 }
 
 /** Undefined where row `index` of `all` equals `one`. */
@@ -122,5 +132,13 @@ function rowsFor(target: WarmUpTarget, count: number): EncodedRow[] {
 }
 
 function runRows(worker: Worker, target: WarmUpTarget, rows: readonly EncodedRow[]): Promise<RunReply> {
-  return worker.run({ session: target.session, inputs: joinRows(target.shape, rows), outputs: target.outputs });
+  return worker.run({
+    session: target.session,
+    inputs: joinRows(target.shape, rows.map(alone)),
+    outputs: target.outputs,
+  });
+}
+
+function alone({ inputs, dims }: EncodedRow) {
+  return { rows: 1, inputs, dims, shape: undefined };
 }

@@ -81,11 +81,19 @@ function run({ session, inputs, outputs }: RunRequest): WorkerReply {
   const tensors: Tensor[] = [];
   for (const name of outputs) {
     const result = results[name] as ort.Tensor;
-    tensors.push({ type: result.type as DataType, dims: result.dims, data: result.data as TensorData });
+    tensors.push({ type: result.type as DataType, dims: result.dims, data: fromOrt(result) });
   }
   return { kind: 'ran', outputs: tensors, runUs };
 }
 
-function toOrt(input: NamedTensor): ort.Tensor {
-  return new ort.Tensor(input.type as 'float32', input.data as Float32Array, input.dims);
+function toOrt({ type, data, dims }: NamedTensor): ort.Tensor {
+  // The package's Tensor makes a Float16Array of it where there are those, which its own binding doesn't know.
+  if (type === 'float16') return { type, location: 'cpu', data, dims } as unknown as ort.Tensor;
+  return new ort.Tensor(type as 'float32', data as Float32Array, dims);
+}
+
+function fromOrt({ type, data }: ort.Tensor): TensorData {
+  if (type !== 'float16' || data instanceof Uint16Array) return data as TensorData;
+  const { buffer, byteOffset, length } = data as unknown as Uint16Array<ArrayBuffer>;
+  return new Uint16Array(buffer, byteOffset, length);
 }

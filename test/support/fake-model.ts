@@ -64,6 +64,7 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1, featureS
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
     outputNames: spec.outputs.map(({ name }) => name),
     contract: tensorContract(spec, true),
+    shape: { inputs: [], batchDimension: true },
     statistics: new ModelStatistics(),
     uses: new Uses(),
     scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },

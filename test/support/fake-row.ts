@@ -1,9 +1,11 @@
 // A row whose answers are counted.
-import type { BatchResult, QueuedRow } from '../../src/batching/queued-row.ts';
+import type { BatchResult, QueuedRows } from '../../src/batching/queued-rows.ts';
 import type { ScorewireError } from '../../src/errors.ts';
 import type { TensorData } from '../../src/tensor.ts';
 
 export type FakeRowOptions = {
+  /** 1 where nothing is said; all of them have the row's number. */
+  rows?: number;
   shape?: string;
   outputNames?: readonly string[];
   arrivedMs?: number;
@@ -18,8 +20,10 @@ export const SCORE_OUTPUTS: readonly string[] = ['score'];
 
 export type Answer = { result: BatchResult; index: number } | { error: ScorewireError };
 
-export class FakeRow implements QueuedRow {
+export class FakeRow implements QueuedRows {
   readonly number: number;
+  readonly rows: number;
+  readonly shape = undefined;
   readonly inputs: readonly TensorData[];
   readonly dims: readonly (readonly number[])[] | undefined;
   readonly shapeKey: string;
@@ -36,7 +40,8 @@ export class FakeRow implements QueuedRow {
     const { shape = '', arrivedMs = 0 } = options;
     const width = shape === '' ? 1 : Number(shape);
     this.number = number;
-    this.inputs = [new Float32Array(width).fill(number)];
+    this.rows = options.rows ?? 1;
+    this.inputs = [new Float32Array(this.rows * width).fill(number)];
     this.dims = shape === '' ? undefined : [[width]];
     this.shapeKey = shape;
     this.outputNames = options.outputNames ?? SCORE_OUTPUTS;

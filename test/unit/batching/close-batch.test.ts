@@ -12,6 +12,7 @@ function input(dueInMs: readonly number[], change: Partial<CloseInput> = {}): Cl
   return {
     nowMs: 100,
     dueMs: dueInMs.map((ms) => 100 + ms),
+    rowsUpTo: dueInMs.map((_, i) => i + 1),
     queued: dueInMs.length,
     oldestMs: 100,
     maxRows: 64,
@@ -24,8 +25,8 @@ function input(dueInMs: readonly number[], change: Partial<CloseInput> = {}): Cl
 
 const relaxed = (rows: number): number[] => new Array(rows).fill(NEVER);
 
-const run = (rows: number): CloseDecision => ({ rows, waitMs: 0 });
-const wait = (waitMs: number): CloseDecision => ({ rows: 0, waitMs });
+const run = (requests: number): CloseDecision => ({ requests, waitMs: 0 });
+const wait = (waitMs: number): CloseDecision => ({ requests: 0, waitMs });
 
 type Case = [name: string, input: CloseInput, expected: CloseDecision];
 
@@ -71,6 +72,10 @@ describe('how many rows', () => {
       run(6),
     ],
 
+    ['requests of many rows, as long as they fit', input(relaxed(4), { rowsUpTo: [20, 40, 64, 65] }), run(3)],
+    ["one that doesn't fit beside the first", input(relaxed(2), { rowsUpTo: [40, 70] }), run(1)],
+    ['a request of more rows than a batch has, alone', input(relaxed(2), { rowsUpTo: [100, 101] }), run(1)],
+    ['a request in a hurry counts all rows before it', input([NEVER, 41, NEVER], { rowsUpTo: [20, 40, 60] }), run(2)],
     ['a full batch is still cut for a row in a hurry', input([3, ...relaxed(9)], { maxRows: 4 }), run(2)],
   ];
   it.each(cases)('%s', (_, given, expected) => {
@@ -81,6 +86,8 @@ describe('how many rows', () => {
 describe('how long it waits', () => {
   const delay = (maxDelayMs: number, rest: Partial<CloseInput> = {}): Partial<CloseInput> => ({ maxDelayMs, ...rest });
   const cases: Case[] = [
+    ['not where the next request would not fit anyway', input(relaxed(2), delay(5, { rowsUpTo: [40, 70] })), run(1)],
+    ['for requests that leave room', input(relaxed(2), delay(5, { rowsUpTo: [20, 40] })), wait(5)],
     ['never with delay 0, however empty the batch', input(relaxed(1), { oldestMs: 100 }), run(1)],
     ['the whole delay for a row that just came', input(relaxed(1), delay(5)), wait(5)],
     ['what is left of it', input(relaxed(3), delay(5, { oldestMs: 97 })), wait(2)],
@@ -129,7 +136,7 @@ describe('for any queue', () => {
       fc.property(queue, ({ dueInMs, maxRows, kneeRows, waitedMs, maxDelayMs, fixedMs, rowMs, stepRows, stepMs }) => {
         const predictMs = (rows: number): number => fixedMs + rowMs * rows + (rows >= stepRows ? stepMs : 0);
         const given = input(dueInMs, { maxRows, kneeRows, maxDelayMs, oldestMs: 100 - waitedMs, predictMs });
-        const { rows, waitMs } = closeBatch(given);
+        const { requests: rows, waitMs } = closeBatch(given);
         const most = Math.min(dueInMs.length, maxRows, kneeRows);
         const slackMs = (i: number): number => (given.dueMs[i] as number) - given.nowMs;
         if (rows === 0) {

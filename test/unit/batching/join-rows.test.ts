@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
-import { type BatchShape, joinRows } from '../../../src/batching/join-rows.ts';
+import { joinRows } from '../../../src/batching/join-rows.ts';
+import type { BatchShape } from '../../../src/batching/queued-rows.ts';
 import type { TensorData } from '../../../src/tensor.ts';
 
-const row = (inputs: TensorData[], dims?: number[][]) => ({ inputs, dims });
+const row = (inputs: TensorData[], dims?: number[][], rows = 1) => ({ rows, inputs, dims, shape: undefined });
 
 const table: BatchShape = {
   inputs: [
@@ -45,5 +46,24 @@ it('takes open dimensions from the rows', () => {
   const rows = [row([new Float64Array([1, 2, 3])], [[3]]), row([new Float64Array([4, 5, 6])], [[3]])];
   expect(joinRows(open, rows)).toEqual([
     { name: 'x', type: 'float64', dims: [2, 3], data: new Float64Array([1, 2, 3, 4, 5, 6]) },
+  ]);
+});
+
+it('puts requests of several rows beside those of one', () => {
+  const joined = joinRows(table, [
+    row([new Float32Array([1, 2, 3, 4]), new BigInt64Array([10n, 20n]), ['free', 'paid']], undefined, 2),
+    row([new Float32Array([5, 6]), new BigInt64Array([30n]), ['']]),
+  ]);
+  expect(joined).toEqual([
+    { name: 'numbers', type: 'float32', dims: [3, 2], data: new Float32Array([1, 2, 3, 4, 5, 6]) },
+    { name: 'count', type: 'int64', dims: [3], data: new BigInt64Array([10n, 20n, 30n]) },
+    { name: 'plan', type: 'string', dims: [3, 1], data: ['free', 'paid', ''] },
+  ]);
+});
+
+it('takes a request as it is that has a shape of its own', () => {
+  const shape: BatchShape = { inputs: [{ name: 'other', type: 'float32', rowDims: [2, 1] }], batchDimension: false };
+  expect(joinRows(table, [{ rows: 2, inputs: [new Float32Array([1, 2])], dims: undefined, shape }])).toEqual([
+    { name: 'other', type: 'float32', dims: [2, 1], data: new Float32Array([1, 2]) },
   ]);
 });

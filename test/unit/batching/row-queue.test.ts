@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import type { QueuedRow } from '../../../src/batching/queued-row.ts';
+import type { QueuedRows } from '../../../src/batching/queued-rows.ts';
 import { RowQueue } from '../../../src/batching/row-queue.ts';
 import { FakeRow, type FakeRowOptions } from '../../support/fake-row.ts';
 
@@ -16,19 +16,19 @@ function rowsOf(count: number, options: (number: number) => FakeRowOptions = () 
   return Array.from({ length: count }, (_, number) => new FakeRow(number, options(number)));
 }
 
-const numbers = (rows: readonly QueuedRow[]): number[] => rows.map((row) => (row as FakeRow).number);
+const numbers = (rows: readonly QueuedRows[]): number[] => rows.map((row) => (row as FakeRow).number);
 
 /** Numbers of the rows that `peek` gives, and of those that it drops. */
 function peek(queue: RowQueue, limit = ROOM, nowMs = 0): { rows: number[]; dropped: number[] } {
-  const target: QueuedRow[] = [];
-  const dropped: QueuedRow[] = [];
+  const target: QueuedRows[] = [];
+  const dropped: QueuedRows[] = [];
   const count = queue.peek(target, limit, nowMs, dropped);
   return { rows: numbers(target.slice(0, count)), dropped: numbers(dropped) };
 }
 
 /** Takes the next batch out; its numbers. */
 function take(queue: RowQueue, limit = ROOM, nowMs = 0): number[] {
-  const target: QueuedRow[] = [];
+  const target: QueuedRows[] = [];
   const count = queue.peek(target, limit, nowMs, []);
   queue.remove(target, count);
   return numbers(target.slice(0, count));
@@ -53,7 +53,7 @@ describe('order and number', () => {
 
   it('takes fewer than were looked at, where so many are asked for', () => {
     const queue = queueOf(rowsOf(4));
-    const target: QueuedRow[] = [];
+    const target: QueuedRows[] = [];
     queue.peek(target, 4, 0, []);
     queue.remove(target, 2);
     expect(take(queue)).toEqual([2, 3]);
@@ -234,13 +234,23 @@ describe('the work of a long queue', () => {
 class ModelQueue {
   rows: FakeRow[] = [];
 
+  get length(): number {
+    return this.rows.reduce((sum, { rows }) => sum + rows, 0);
+  }
+
   peek(limit: number, nowMs: number): { rows: number[]; dropped: number[] } {
     const found: FakeRow[] = [];
     const dropped: FakeRow[] = [];
+    let count = 0;
     for (const row of this.rows) {
-      if (found.length === limit) break;
-      if (row.left || row.deadlineMs <= nowMs) dropped.push(row);
-      else if (found.length === 0 || row.shapeKey === found[0]?.shapeKey) found.push(row);
+      if (count >= limit) break;
+      if (row.left || row.deadlineMs <= nowMs) {
+        dropped.push(row);
+      } else if (found.length === 0 || row.shapeKey === found[0]?.shapeKey) {
+        if (found.length > 0 && count + row.rows > limit) break;
+        found.push(row);
+        count += row.rows;
+      }
     }
     this.rows = this.rows.filter((row) => !dropped.includes(row));
     return { rows: numbers(found), dropped: numbers(dropped) };
@@ -253,6 +263,7 @@ test('does what a plain list would do', () => {
       kind: fc.constant('push' as const),
       shape: fc.constantFrom('', '2', '3'),
       lifeMs: fc.constantFrom(1, 5, ROOM),
+      rows: fc.constantFrom(1, 1, 1, 2, 9),
     }),
     fc.record({ kind: fc.constant('leave' as const), which: fc.nat() }),
     fc.record({ kind: fc.constant('peek' as const), limit: fc.integer({ min: 1, max: 6 }) }),
@@ -269,7 +280,8 @@ test('does what a plain list would do', () => {
       for (const step of steps) {
         switch (step.kind) {
           case 'push': {
-            const row = new FakeRow(count++, { shape: step.shape, deadlineMs: nowMs + step.lifeMs });
+            const { shape, rows } = step;
+            const row = new FakeRow(count++, { shape, rows, deadlineMs: nowMs + step.lifeMs });
             queue.push(row);
             model.rows.push(row);
             break;
@@ -283,7 +295,7 @@ test('does what a plain list would do', () => {
             expect(peek(queue, step.limit, nowMs)).toEqual(model.peek(step.limit, nowMs));
             break;
           case 'take': {
-            const target: QueuedRow[] = [];
+            const target: QueuedRows[] = [];
             const found = queue.peek(target, step.limit, nowMs, []);
             const expected = model.peek(step.limit, nowMs).rows;
             expect(numbers(target.slice(0, found))).toEqual(expected);
@@ -304,7 +316,7 @@ test('does what a plain list would do', () => {
           case 'time':
             nowMs += step.ms;
         }
-        expect(queue.length).toBe(model.rows.length);
+        expect(queue.length).toBe(model.length);
         expect(model.rows.every((row) => row.outcome === '')).toBe(true);
       }
       expect(numbers(queue.drain())).toEqual(numbers(model.rows));

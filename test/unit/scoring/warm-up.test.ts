@@ -94,8 +94,11 @@ describe('the cost of batches', () => {
 });
 
 describe('a model that batching would change', () => {
-  const problem = (outputs: (rows: number[]) => Tensor[], names = ['score'], values?: number[]): Promise<string> =>
-    findBatchingProblem(workerOf(outputs).worker, target(names, values));
+  const problem = async (
+    outputs: (rows: number[]) => Tensor[],
+    names = ['score'],
+    values?: number[],
+  ): Promise<string> => (await findBatchingProblem(workerOf(outputs).worker, target(names, values))).problem;
 
   it('is none that scores each row for itself', async () => {
     expect(await problem((rows) => [column(rows.map((value) => 3 * value - 1))])).toBe('');

@@ -1,0 +1,58 @@
+// Elements of text tensors as bytes on the wire, where anything may be in them, and as texts inside, where onnxruntime's binding takes
+// UTF-8 alone and cuts a text at its first NUL. What would be lost is written in private code points: U+10FF00 and the byte's value on
+// top. Texts of models are as they are, unless they are of those code points themselves.
+import { isUtf8 } from 'node:buffer';
+
+const ESCAPE = 0x10ff00;
+/** U+10FF00 to U+10FFFF are F4 8F BC 80 to F4 8F BF BF. */
+const FIRST = 0xf4;
+const SECOND = 0x8f;
+const THIRD_LEAST = 0xbc;
+
+/** The text that stands for these bytes. */
+export function textOf(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (isUtf8(buffer) && !buffer.includes(0) && !buffer.includes(FIRST)) return buffer.toString('utf8');
+  let text = '';
+  let plain = 0;
+  for (let at = 0; at < buffer.length; ) {
+    const length = plainLength(buffer, at);
+    if (length > 0) {
+      at += length;
+      continue;
+    }
+    text += buffer.toString('utf8', plain, at) + String.fromCodePoint(ESCAPE + (buffer[at] as number));
+    at++;
+    plain = at;
+  }
+  return text + buffer.toString('utf8', plain);
+}
+
+/** The bytes that a text stands for: those that `textOf` was given, else its UTF-8. */
+export function bytesOf(text: string): Uint8Array {
+  const bytes = Buffer.from(text, 'utf8');
+  if (!bytes.includes(FIRST)) return bytes;
+  const unescaped = Buffer.allocUnsafe(bytes.length);
+  let end = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    if (isEscape(bytes, at)) {
+      unescaped[end++] = (((bytes[at + 2] as number) & 0x3) << 6) | ((bytes[at + 3] as number) & 0x3f);
+      at += 3;
+    } else {
+      unescaped[end++] = bytes[at] as number;
+    }
+  }
+  return unescaped.subarray(0, end);
+}
+
+function isEscape(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === FIRST && bytes[at + 1] === SECOND && (bytes[at + 2] as number) >= THIRD_LEAST;
+}
+
+/** Bytes of the character at `at` that can stand as it is; 0 where there is none. */
+function plainLength(bytes: Buffer, at: number): number {
+  const first = bytes[at] as number;
+  if (first < 0x80) return first === 0 ? 0 : 1;
+  const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  return isUtf8(bytes.subarray(at, at + length)) && !isEscape(bytes, at) ? length : 0;
+}
