@@ -132,6 +132,44 @@ export type ServedTensor = {
   labels?: readonly string[];
 };
 
+/** How long a request may wait in the queue, and how many may, as a Triton config says it. */
+export type QueuePolicy = {
+  /** What becomes of a request whose time is up: refused, or run when nothing else is left. */
+  timeoutAction: 'REJECT' | 'DELAY';
+  /** Of requests that bring no timeout, microseconds; 0: they wait for ever. */
+  defaultTimeoutUs: number;
+  /** Whether a request may bring a shorter timeout. */
+  allowTimeoutOverride: boolean;
+  /** 0: as many as the server's settings let wait. */
+  maxQueueSize: number;
+};
+
+/** Made-up requests that a Triton config asks to be run before anybody is served. */
+export type WarmUpSample = {
+  name: string;
+  /** How often it is run. */
+  count: number;
+  /** By input, with the dimensions that the graph takes. */
+  inputs: ReadonlyMap<string, Tensor>;
+};
+
+/** What config.pbtxt (or who asked for a load) says of a model, in Triton's words. */
+export type TritonConfig = {
+  /** Absolute path of config.pbtxt, or what stands in its place; for messages. */
+  file: string;
+  /**
+   * All that it says, by Triton's field names (`max_batch_size`), enums by name, whole numbers as numbers: proto3 JSON,
+   * as `fromJSON` of generated messages takes it. `name`, `platform`, `backend` and `default_model_filename` are always
+   * there; what the graph completes is not.
+   */
+  content: Readonly<Record<string, unknown>>;
+  /** Rows of a request at most, 0 for a model without a batch dimension; absent: as the graph has it. */
+  maxBatchSize?: number;
+  /** In its order; absent: as the graph has them. */
+  inputs?: readonly ServedTensor[];
+  outputs?: readonly ServedTensor[];
+};
+
 /** What callers who bring tensors may send, and what they get. */
 export type TensorContract = {
   /** Rows of a request at most, which a dimension in front of every tensor counts; 0: there is no such dimension. */
@@ -194,5 +232,13 @@ export type ModelSpec = {
    */
   view: string;
   golden?: Golden;
+  /** Absent: the model has no config of Triton's, and is completed from its graph. */
+  triton?: TritonConfig;
+  /** Absent: nothing is said of it; callers may bring timeouts, and the settings bound the queue. */
+  queuePolicy?: QueuePolicy;
+  /** Beside golden or made-up rows. */
+  warmUp: readonly WarmUpSample[];
+  /** Threads of a run; absent: as the settings say. */
+  intraOpThreads?: number;
   source: ModelSource;
 };

@@ -107,6 +107,7 @@ async function readVersion(
     defaultScore: manifest.defaultScore,
     view: viewOf({ ...decided, featureView: manifest.featureView }),
     golden: await findGolden(directory, manifest),
+    warmUp: [],
     source: sourceOf(bytes, graph, path, dataFiles.length > 0),
   };
 }

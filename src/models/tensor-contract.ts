@@ -7,20 +7,25 @@ import type { ModelSpec, ServedTensor, TensorContract } from './model.ts';
 export const MOST_ROWS = 1_000_000;
 
 /**
+ * By the model's config where it has one, completed from the graph.
  * @param perRow whether every output has one entry a row, as far as warm-up found
  */
 export function tensorContract(spec: ModelSpec, perRow: boolean): TensorContract {
-  const required = spec.inputs;
-  const all = [...required, ...spec.outputs];
-  const rows = perRow && required.length > 0 && all.every(({ shape }) => shape !== undefined && shape[0] === null);
+  const { triton } = spec;
+  const maxRows = triton?.maxBatchSize ?? (perRow && hasRows(spec) ? MOST_ROWS : 0);
   return {
-    maxRows: rows ? MOST_ROWS : 0,
-    inputs: [
-      ...required.map((input) => served(input, rows)),
+    maxRows,
+    inputs: triton?.inputs ?? [
+      ...spec.inputs.map((input) => served(input, maxRows > 0)),
       ...spec.optionalInputs.map((input) => ({ ...served(input, false), optional: true })),
     ],
-    outputs: spec.outputs.map((output) => served(output, rows)),
+    outputs: triton?.outputs ?? spec.outputs.map((output) => served(output, maxRows > 0)),
   };
+}
+
+/** Whether the first dimension of all that goes in and comes out is open. */
+function hasRows({ inputs, outputs }: ModelSpec): boolean {
+  return inputs.length > 0 && [...inputs, ...outputs].every(({ shape }) => shape !== undefined && shape[0] === null);
 }
 
 function served({ name, type, shape }: TensorSpec, rows: boolean): ServedTensor {

@@ -46,6 +46,7 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1, featureS
     featureView: { timeZone: 'UTC' },
     storedScores: { allowStale: false },
     view: '00',
+    warmUp: [],
     source: { kind: 'file', path: '/models/churn/1/model.onnx' },
     ...change,
   };
