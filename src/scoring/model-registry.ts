@@ -25,7 +25,7 @@ export const UNLOADED = 'unloaded';
 const LOADING_RETRY_MS = 500;
 
 /** What is known of a version beside, or without, its being READY. */
-type Note = { state: Exclude<VersionState, 'READY'>; reason: string };
+export type Note = { state: Exclude<VersionState, 'READY'>; reason: string };
 
 export class ModelRegistry {
   /** READY ones by name; versions rising, one a number. */
@@ -53,20 +53,28 @@ export class ModelRegistry {
     return before;
   }
 
-  /** No request gets this version any more: it is UNLOADING until a note says otherwise. */
-  remove(model: ServedModel): void {
+  /**
+   * No request gets this version any more: it is UNLOADING, until what comes back is called; then it is unloaded, unless something
+   * else became of its number since.
+   */
+  remove(model: ServedModel): () => void {
     const { name, version } = model.spec;
     const left = (this.#models.get(name) ?? []).filter((other) => other !== model);
     if (left.length > 0) this.#models.set(name, left);
     else this.#models.delete(name);
-    this.note(name, version, 'UNLOADING');
+    const unloading = this.note(name, version, 'UNLOADING');
+    return () => {
+      if (this.#notes.get(name)?.get(version) === unloading) this.note(name, version, 'UNAVAILABLE', UNLOADED);
+    };
   }
 
   /** A version that is READY stays so, and keeps the reason. */
-  note(name: string, version: number | undefined, state: Note['state'], reason = ''): void {
+  note(name: string, version: number | undefined, state: Note['state'], reason = ''): Note {
+    const note = { state, reason };
     const notes = this.#notes.get(name) ?? new Map<number | undefined, Note>();
-    notes.set(version, { state, reason });
+    notes.set(version, note);
     this.#notes.set(name, notes);
+    return note;
   }
 
   /** Nothing is known any more of versions that are not READY and of which `keep` says no, and of the folder as a whole. */

@@ -57,6 +57,7 @@ class Trial {
 
   /** Takes a session that could not be created out; one that took a worker with it, when it does so again. Whether it is out. */
   fail(plan: SessionPlan, error: unknown): boolean {
+    if (this.failed.has(plan)) return true;
     if (!this.#plans.includes(plan)) return false;
     const strikes = (this.#strikes.get(plan) ?? 0) + 1;
     this.#strikes.set(plan, strikes);
@@ -124,7 +125,7 @@ export class WorkerPool {
     measure: (worker: Worker, plans: readonly SessionPlan[]) => Promise<void>,
   ): Promise<ReadonlyMap<SessionPlan, LoadFailed>> {
     const trial = new Trial(plans);
-    const first = await this.#buildInTheEnd(trial);
+    let first = await this.#buildInTheEnd(trial);
     if (trial.plans.length === 0) {
       // Nothing new came of it: those that serve may go on.
       this.#sessions.delete(first);
@@ -132,6 +133,11 @@ export class WorkerPool {
       return trial.failed;
     }
     await measure(first, trial.plans);
+    if (!first.alive) {
+      this.#sessions.delete(first);
+      first = await this.#buildInTheEnd(trial);
+      await measure(first, trial.plans);
+    }
     this.#want(trial.plans);
     this.#admit(first);
     // Also where there is none: whoever is on the way has everything.
