@@ -58,6 +58,8 @@ export type EngineParts = {
 export type EngineEvents = {
   /** The number of ready workers changed, after start-up. */
   workersChanged(ready: number): void;
+  /** The registry's index is not what it was. */
+  modelsChanged?(): void;
 };
 
 /**
@@ -110,7 +112,7 @@ export async function startEngine(
     replacementFailed: (error, retryMs) => log.error({ err: error, retryMs }, 'a worker could not be started'),
   });
 
-  const models = new ModelRegistry(live);
+  const models = new ModelRegistry(live, () => events.modelsChanged?.());
   const modelSet = new ModelSet({ settings, models, scheduler, pool, meters, featureStores, log });
   const startMs = performance.now();
   const { count } = settings.workers;

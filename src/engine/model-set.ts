@@ -59,11 +59,19 @@ export class ModelSet {
     for (const { name, version } of specs) {
       if (models.find(name, version) === undefined) models.note(name, version, 'LOADING');
     }
-    return this.#through(specs, async (loading) => {
-      const { plans } = loading;
-      if (plans.length === 0) return;
-      loading.refuse(await pool.add(plans, (worker, loaded) => loading.measure(worker, loaded)));
-    });
+    try {
+      return await this.#through(specs, async (loading) => {
+        const { plans } = loading;
+        if (plans.length === 0) return;
+        loading.refuse(await pool.add(plans, (worker, loaded) => loading.measure(worker, loaded)));
+      });
+    } catch (error) {
+      for (const { name, version } of specs) {
+        if (models.state(name, version) === 'LOADING')
+          models.note(name, version, 'UNAVAILABLE', 'a fault in the server');
+      }
+      throw error;
+    }
   }
 
   /** No request gets the version from now on; resolves when the last one that has it is done, and its memory is given back. */

@@ -25,23 +25,63 @@ export type Repository = {
   warnings: string[];
 };
 
+/** What can't be read; `version` is undefined where that is the folder as a whole. */
+export type ModelFailure = { name: string; version: number | undefined; reason: string };
+
+/** What lies in the folder of one model. */
+export type ModelFolder = {
+  name: string;
+  /** Versions that can be served, rising. */
+  specs: ModelSpec[];
+  /** Which is live, where somebody chose. */
+  live: number | undefined;
+  warnings: string[];
+  failures: ModelFailure[];
+};
+
+/** What is taken in the place of what lies on disk. */
+export type FolderOverride = { config: string | undefined; files: ReadonlyMap<string, Uint8Array> };
+
+/** Names of the folders under `directory` that may be models. @throws SetupError where it can't be read */
+export async function listModels(directory: string): Promise<{ names: string[]; warnings: string[] }> {
+  const { folders, files } = await listing(directory, 'models directory');
+  const warnings = files
+    .filter((name) => name.endsWith('.onnx'))
+    .map((file) => {
+      const place = join(directory, basename(file, '.onnx'), '1', MODEL_NAME);
+      return `${join(directory, file)} is not served: a model lies at ${place}`;
+    });
+  return { names: folders, warnings };
+}
+
+/** Reads the folder of one model; what can't be read is a failure, and nothing is thrown for it. */
+export async function readModel(directory: string, name: string, override?: FolderOverride): Promise<ModelFolder> {
+  const read: Repository = { specs: [], live: new Map(), warnings: [] };
+  const folder = { name, specs: read.specs, warnings: read.warnings, live: undefined };
+  try {
+    if (override !== undefined) throw new SetupError('a config or files in the place of those on disk are not taken');
+    await readInto(name, join(directory, name), read);
+    return { ...folder, live: read.live.get(name), failures: [] };
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    return { ...folder, specs: [], failures: [{ name, version: undefined, reason: error.message }] };
+  }
+}
+
 /**
  * Reads every model under `directory`. Throws SetupError, which names path, what was found and what is expected, for
  * the first model that can't be served as it lies there.
  */
 export async function readRepository(directory: string): Promise<Repository> {
   const repository: Repository = { specs: [], live: new Map(), warnings: [] };
-  const { folders, files } = await listing(directory, 'models directory');
-  for (const file of files.filter((name) => name.endsWith('.onnx'))) {
-    const place = join(directory, basename(file, '.onnx'), '1', MODEL_NAME);
-    repository.warnings.push(`${join(directory, file)} is not served: a model lies at ${place}`);
-  }
-  for (const name of folders) await readModel(name, join(directory, name), repository);
+  const { names, warnings } = await listModels(directory);
+  repository.warnings.push(...warnings);
+  for (const name of names) await readInto(name, join(directory, name), repository);
   if (repository.specs.length > 0) return repository;
   throw new SetupError(`${directory} has no models; a model lies at ${join(directory, 'NAME', '1', MODEL_NAME)}`);
 }
 
-async function readModel(name: string, directory: string, into: Repository): Promise<void> {
+async function readInto(name: string, directory: string, into: Repository): Promise<void> {
   if (!VALID_NAME.test(name)) {
     throw new SetupError(
       `${directory}: a model can't be called "${name}"; allowed are letters, digits, "-", "_" and "."`,

@@ -36,9 +36,12 @@ export class ModelRegistry {
   #folders: readonly string[] = [];
   /** The live version by name, where somebody chose; else the highest is live. */
   readonly #chosen: Map<string, number>;
+  readonly #changed: () => void;
 
-  constructor(chosen: ReadonlyMap<string, number> = new Map()) {
+  /** @param changed called where the index is not what it was */
+  constructor(chosen: ReadonlyMap<string, number> = new Map(), changed: () => void = () => {}) {
     this.#chosen = new Map(chosen);
+    this.#changed = changed;
   }
 
   /** Makes a version READY from this turn on; returns the one of its number that was so before, which no request gets any more. */
@@ -50,6 +53,7 @@ export class ModelRegistry {
     versions.sort((a, b) => a.spec.version - b.spec.version);
     this.#models.set(name, versions);
     this.#forget(name, version);
+    this.#changed();
     return before;
   }
 
@@ -74,6 +78,7 @@ export class ModelRegistry {
     const notes = this.#notes.get(name) ?? new Map<number | undefined, Note>();
     notes.set(version, note);
     this.#notes.set(name, notes);
+    this.#changed();
     return note;
   }
 
@@ -82,6 +87,7 @@ export class ModelRegistry {
     for (const [version, { state, reason }] of this.#notes.get(name) ?? []) {
       if (version === undefined || !keep(version, state, reason)) this.#forget(name, version);
     }
+    this.#changed();
   }
 
   #forget(name: string, version: number | undefined): void {
@@ -92,6 +98,7 @@ export class ModelRegistry {
   /** Folders that could be loaded, for the index. */
   setFolders(names: readonly string[]): void {
     this.#folders = names;
+    this.#changed();
   }
 
   /**
