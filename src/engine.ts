@@ -109,7 +109,7 @@ export async function startEngine(
       return scheduler.retireWorker(worker);
     },
     sessionCreated: (plan) => meters.created(plan.session),
-    replacementFailed: (error, retryMs) => log.error({ err: error, retryMs }, 'a worker could not be started'),
+    replacementFailed: (error, retryMs) => log.error({ err: error, retryMs }, 'a worker could not be replaced'),
   });
 
   const models = new ModelRegistry(live, () => events.modelsChanged?.());

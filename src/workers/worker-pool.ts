@@ -125,25 +125,41 @@ export class WorkerPool {
     measure: (worker: Worker, plans: readonly SessionPlan[]) => Promise<void>,
   ): Promise<ReadonlyMap<SessionPlan, LoadFailed>> {
     const trial = new Trial(plans);
-    let first = await this.#buildInTheEnd(trial);
+    try {
+      await this.#addAll(trial, measure);
+    } catch (error) {
+      if (!(error instanceof LoadFailed)) throw error;
+      // A session that was there before can't be created any more, such as where its files are gone: those who have it go on.
+      for (const plan of trial.plans) {
+        this.#wanted.delete(plan.session);
+        trial.failed.set(plan, new LoadFailed(`no worker could be started for it: ${error.message}`, { cause: error }));
+      }
+    }
+    await this.#disposeUnwanted();
+    return trial.failed;
+  }
+
+  /** @throws LoadFailed of a session that is no part of the trial */
+  async #addAll(
+    trial: Trial,
+    measure: (worker: Worker, plans: readonly SessionPlan[]) => Promise<void>,
+  ): Promise<void> {
+    let first: Worker;
+    do {
+      first = await this.#buildInTheEnd(trial, true);
+      if (trial.plans.length > 0) await measure(first, trial.plans);
+      if (!first.alive) this.#sessions.delete(first);
+    } while (!first.alive && !this.#closing.signal.aborted);
     if (trial.plans.length === 0) {
       // Nothing new came of it: those that serve may go on.
       this.#sessions.delete(first);
       await first.close();
-      return trial.failed;
-    }
-    await measure(first, trial.plans);
-    if (!first.alive) {
-      this.#sessions.delete(first);
-      first = await this.#buildInTheEnd(trial);
-      await measure(first, trial.plans);
+      return;
     }
     this.#want(trial.plans);
     this.#admit(first);
     // Also where there is none: whoever is on the way has everything.
-    while (this.#outdated() !== undefined) this.#admit(await this.#buildInTheEnd(trial));
-    await this.#disposeUnwanted();
-    return trial.failed;
+    while (this.#outdated() !== undefined) this.#admit(await this.#buildInTheEnd(trial, true));
   }
 
   /** Has all workers give a session's memory back, each between two runs; those that start later don't load it. */
@@ -211,13 +227,17 @@ export class WorkerPool {
     if (!worker.alive) throw failure;
   }
 
-  /** As `#build`, tried until there is one. @throws PoolClosed */
-  async #buildInTheEnd(trial: Trial): Promise<Worker> {
+  /**
+   * As `#build`, tried until there is one.
+   * @param orNone not again where a session can't be created
+   * @throws PoolClosed, LoadFailed
+   */
+  async #buildInTheEnd(trial: Trial, orNone = false): Promise<Worker> {
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, LAST_RETRY_MS)) {
       try {
         return await this.#build(trial);
       } catch (error) {
-        if (error instanceof PoolClosed) throw error;
+        if (error instanceof PoolClosed || (orNone && error instanceof LoadFailed)) throw error;
         this.#events.replacementFailed(error, retryMs);
       }
       await sleep(retryMs, undefined, { ref: false, signal: this.#closing.signal }).catch(() => {});
