@@ -27,6 +27,10 @@ import { ScoreStreams } from './grpc/score-stream.ts';
 import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
+import { MemoryRegions } from './inference/memory-regions.ts';
+import { type ModelInferParts, modelInferMethod } from './inference/model-infer.ts';
+import { InferStreams } from './inference/model-stream-infer.ts';
+import { INFERENCE_SERVICE, inferenceMethods } from './inference/service-methods.ts';
 import { checkJobs } from './jobs/check-jobs.ts';
 import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
@@ -34,6 +38,8 @@ import { RefreshWatch } from './jobs/refresh-watch.ts';
 import { openScoreStore } from './scores/open-store.ts';
 import { Admission } from './scoring/admission.ts';
 import type { ModelRegistry } from './scoring/model-registry.ts';
+import type { ServedModel } from './scoring/served-model.ts';
+import type { TensorAnswer, TensorCall, TensorCallback } from './scoring/tensor-call.ts';
 import { Registry } from './telemetry/instruments.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -42,6 +48,7 @@ import { observeProcess } from './telemetry/process-metrics.ts';
 import { prometheusText } from './telemetry/prometheus.ts';
 import { serverResource } from './telemetry/resource.ts';
 import { createTracing } from './telemetry/tracing.ts';
+import { TENSORFLOW_SERVICES, tensorflowMethods } from './tensorflow/methods.ts';
 import { VERSION } from './version.ts';
 
 export type RunningServer = {
@@ -65,6 +72,8 @@ const SERVICES = [
   'scorewire.v1.ModelService',
   'scorewire.v1.ScoreStoreService',
   'scorewire.v1.JobService',
+  INFERENCE_SERVICE,
+  ...TENSORFLOW_SERVICES,
 ];
 
 /**
@@ -146,10 +155,23 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     servedModels();
     return jobRuns;
   };
+  const regions = new MemoryRegions(settings.inference.clientSharedMemory === 'on');
+  const infer = {
+    edge,
+    admission,
+    models: servedModels,
+    run: (call: TensorCall, callback: TensorCallback) => (engine as Engine).tensorRuns.run(call, callback),
+    memory: regions,
+    observe: (model: ServedModel, answer: TensorAnswer) =>
+      (engine as Engine).cells(model).queueDelay.record((answer.startedMs - answer.queuedMs) / 1000),
+    maxMessageBytes: settings.limits.maxInferMessageBytes,
+  } satisfies ModelInferParts;
+  const inferStreams = new InferStreams(infer);
   const grpc = new GrpcServer(settings.limits);
   grpc.addStreams([
     health.watch(),
     scoreStreams.method(),
+    inferStreams.method(),
     watchJobMethod(edge, gate, readyJobs),
     putScores.method(),
     scoreBatchMethod({
@@ -179,6 +201,28 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       cells: (model) => (engine as Engine).cells(model),
     }),
     scoreMethod(edge, score),
+    modelInferMethod(infer),
+    ...inferenceMethods({
+      settings,
+      log,
+      edge,
+      gate,
+      regions,
+      models: servedModels,
+      control: () => control,
+      serving: () => state === 'SERVING',
+      workers: () => engine?.readyWorkers() ?? 0,
+    }),
+    ...tensorflowMethods({
+      edge,
+      admission,
+      maxMessageBytes: settings.limits.maxInferMessageBytes,
+      models: servedModels,
+      run: (call, callback) => (engine as Engine).tensorRuns.run(call, callback),
+      ran: (model, { queuedMs, startedMs }) =>
+        (engine as Engine).cells(model).queueDelay.record((startedMs - queuedMs) / 1000),
+      scored: (model, rows) => (engine as Engine).cells(model).answers.real_time.add(rows),
+    }),
   ]);
 
   const setServing = (serving: boolean) => {
@@ -198,6 +242,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const stop = async () => {
     grpc.destroy();
     await http?.close();
+    regions.unregister('');
     await featureStores?.close();
     await store?.close();
     stopObserving();
@@ -263,6 +308,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
         scoreStreams.drain();
+        inferStreams.drain();
         refreshes?.end();
         const jobsEnded = jobRuns.drain();
         const putsEnded = putScores.drain();

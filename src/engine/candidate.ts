@@ -14,7 +14,7 @@ import type { ModelSpec } from '../models/model.ts';
 import { tensorContract } from '../models/tensor-contract.ts';
 import type { ServedModel, StoredScoreLimits } from '../scoring/served-model.ts';
 import { Uses } from '../scoring/uses.ts';
-import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from '../scoring/warm-up.ts';
+import { findBatchingProblem, measureCost, runSamples, type WarmUpTarget, warmSession } from '../scoring/warm-up.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { ModelStatistics } from '../telemetry/model-statistics.ts';
 import type { Worker } from '../workers/worker.ts';
@@ -106,8 +106,15 @@ export function planOf({ spec, session, target }: Candidate, settings: Settings,
     session,
     file: spec.file,
     source: spec.source,
-    intraOpThreads: settings.workers.threadsPerSession,
+    intraOpThreads: spec.intraOpThreads ?? settings.workers.threadsPerSession,
+    defaults: spec.optionalInputs.map(({ name, value }) => ({ name, ...value })),
     warmUp: async (worker) => {
+      await runSamples(worker, session, spec.warmUp, outputNames(spec)).catch((error: Error) => {
+        log.warn(
+          { model: spec.name, version: spec.version, err: error.message },
+          'the model could not run a sample of model_warmup in its config',
+        );
+      });
       if (target === undefined) return;
       await warmSession(worker, target).catch((error: Error) => {
         log.warn(

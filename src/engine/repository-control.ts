@@ -1,10 +1,9 @@
 // Loads and unloads as callers, or the folders themselves, ask for it: one after the other, and those that wait together.
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { ScorewireError, toScorewireError } from '../errors.ts';
 import type { ModelSpec } from '../models/model.ts';
+import type { ModelFolder } from '../models/model-folder.ts';
 import { readModelsApart } from '../models/read-apart.ts';
-import type { ModelFolder } from '../models/repository.ts';
+import type { FolderTask } from '../models/read-entry.ts';
 import { sameModel } from '../models/same-model.ts';
 import type { ControlMode, ModelControl, ModelOverride } from '../scoring/model-control.ts';
 import { type ModelRegistry, UNLOADED } from '../scoring/model-registry.ts';
@@ -178,22 +177,25 @@ export class RepositoryControl implements ModelControl {
   /** The folders of those that are to be loaded; who has none hears of it. */
   async #read(round: readonly Waiting[]): Promise<{ waiting: Waiting; folder: ModelFolder }[]> {
     const { directory } = this.#parts;
-    const there: Waiting[] = [];
+    const tasks: (FolderTask & { waiting: Waiting })[] = [];
     for (const waiting of round) {
       const { operation, reject } = waiting;
       if (operation.kind !== 'load') continue;
-      if (isName(operation.name) && (hasFiles(operation) || (await isFolder(join(directory, operation.name))))) {
-        there.push(waiting);
-      } else {
-        reject(unknown(directory, operation.name));
-      }
+      const { name, override } = operation;
+      if (isHidden(name)) reject(unknown(directory, name));
+      else tasks.push({ name, override, waiting });
     }
-    if (there.length === 0) return [];
+    if (tasks.length === 0) return [];
     const folders = await readModelsApart(
       directory,
-      there.map(({ operation }) => ({ name: operation.name, override: overrideOf(operation) })),
+      tasks.map(({ name, override }) => ({ name, override })),
     );
-    return there.map((waiting, index) => ({ waiting, folder: folders[index] as ModelFolder }));
+    return tasks.flatMap(({ waiting, name }, index) => {
+      const folder = folders[index] as ModelFolder;
+      if (folder.found) return [{ waiting, folder }];
+      waiting.reject(unknown(directory, name));
+      return [];
+    });
   }
 
   #compare({ waiting, folder }: { waiting: Waiting; folder: ModelFolder }): Change {
@@ -237,21 +239,9 @@ export class RepositoryControl implements ModelControl {
   }
 }
 
-/** Whether it can be a folder's name, and leads nowhere else. */
-function isName(name: string): boolean {
-  return /^[^/\\\0]+$/.test(name) && !name.startsWith('.');
-}
-
-function hasFiles(operation: Operation): boolean {
-  return operation.kind === 'load' && (operation.override?.files.size ?? 0) > 0;
-}
-
-function overrideOf(operation: Operation): ModelOverride | undefined {
-  return operation.kind === 'load' ? operation.override : undefined;
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+/** Such as `.` and `..`: not one of the folders. */
+function isHidden(name: string): boolean {
+  return name.startsWith('.');
 }
 
 function unknown(directory: string, name: string): ScorewireError {

@@ -4,7 +4,8 @@ import type { Engine } from '../engine.ts';
 import { SetupError } from '../errors.ts';
 import { folderStates } from '../models/folder-states.ts';
 import type { ModelSpec } from '../models/model.ts';
-import { listModels, type ModelFailure, readModel } from '../models/repository.ts';
+import { type ModelFailure, readModel } from '../models/model-folder.ts';
+import { listModels, noModels } from '../models/repository.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { RepositoryControl } from './repository-control.ts';
 import { RepositoryWatch } from './repository-watch.ts';
@@ -46,10 +47,8 @@ export async function readRepositoryAtStart({ models }: Settings, log: Logger): 
   }
   for (const warning of warnings) log.warn(warning);
   if (models.control === 'none' && specs.length === 0) {
-    const [first] = failures;
-    throw new SetupError(
-      first?.reason ?? `${models.dir} has no models; a model lies at ${models.dir}/NAME/1/model.onnx`,
-    );
+    if (failures.length === 0) throw noModels(models.dir);
+    throw new SetupError(failures.map(({ reason }) => reason).join('\n'));
   }
   for (const { name, version, reason } of failures) {
     log.error({ model: name, version, reason }, 'a model could not be loaded');
@@ -81,7 +80,8 @@ export function controlRepository(
 ): RepositoryControl {
   const { dir: directory, control: mode } = settings.models;
   if (mode === 'none' && models.all().length === 0) {
-    throw new SetupError([...unloaded.values()][0] ?? failures[0]?.reason ?? `${directory} has no models`);
+    const reasons = [...unloaded.values(), ...failures.map(({ reason }) => reason)];
+    throw new SetupError(reasons.join('\n'));
   }
   for (const { name, version, reason } of failures) models.note(name, version, 'UNAVAILABLE', reason);
   const control = new RepositoryControl({ directory, mode, models, modelSet, live, log });

@@ -24,9 +24,15 @@ import { MessageBuffer } from './message-buffer.ts';
 export type UnaryMethod = {
   /** As in `/scorewire.v1.ScoringService/Score`. */
   path: string;
+  /** Larger messages than other methods take. */
+  maxMessageBytes?: number;
+  /** What a caller can do whose message of so many bytes is larger than it may be. */
+  tooLargeHint?: (bytes: number, maxBytes: number) => string;
+  /** Messages of more bytes stay valid until `release`, which must follow whatever becomes of the call; absent: none. */
+  keepsMessagesAbove?: number;
   /**
-   * Called once a call, with a whole message, unless the call ended before; answers or refuses it, then or later. The message
-   * is valid during the call only.
+   * Called once a call, with a whole message, unless the call ended before; answers or refuses it, then or later. A message that
+   * isn't kept is valid during the call only.
    */
   onMessage: (call: UnaryCall, message: Buffer) => void;
 };
@@ -44,8 +50,11 @@ export class UnaryCall implements StreamListener {
   readonly #method: UnaryMethod;
   readonly #maxMessageBytes: number;
   readonly #budget: MessageBudget;
-  /** What the call has of the budget. */
+  /** What the call has of the budget: for its message, and for what was made of that. */
+  #messageBytes = 0;
   #heldBytes = 0;
+  #lent: Buffer | undefined;
+  #kept = false;
   #timer: NodeJS.Timeout | undefined;
   /** A request that comes in one piece, as most do: it lies where it was read. */
   #whole: Buffer | undefined;
@@ -62,7 +71,7 @@ export class UnaryCall implements StreamListener {
     this.#head = head;
     this.#stream = stream;
     this.#method = method;
-    this.#maxMessageBytes = maxMessageBytes;
+    this.#maxMessageBytes = method.maxMessageBytes ?? maxMessageBytes;
     this.#budget = budget;
     const timeoutMs = timeoutMsOf(head);
     this.deadlineMs = this.startedMs + (timeoutMs >= 0 ? timeoutMs : Number.POSITIVE_INFINITY);
@@ -95,11 +104,40 @@ export class UnaryCall implements StreamListener {
     return this.#stream.closed;
   }
 
+  /** Whether the call is answered, or needs no answer any more. */
+  get ended(): boolean {
+    return this.#settled || this.#stream.closed;
+  }
+
+  /** Nobody reads the message any more. */
+  release(): void {
+    this.#kept = false;
+    this.#giveMessageBack();
+  }
+
+  /** Makes sure that there is room for so many bytes that are held until the call ends. False: there is none. */
+  hold(bytes: number): boolean {
+    if (this.#settled) return true;
+    if (!this.#budget.take(bytes)) return false;
+    this.#heldBytes += bytes;
+    return true;
+  }
+
   /** Answers with `message`, if the call hasn't ended. */
   answer(message: Uint8Array): void {
     if (!this.#settle()) return;
     writeUint32(prefix, 1, message.length);
     this.#stream.respond(OK_RESPONSE, prefix, message);
+  }
+
+  /** Answers with a message that has room for its prefix in front, and is not copied: for large ones. It must not change any more. */
+  answerFramed(framed: Buffer): void {
+    if (!this.#settle()) return;
+    framed[0] = 0;
+    writeUint32(framed, 1, framed.length - PREFIX_BYTES);
+    this.#stream.headers(OK_RESPONSE.headers.literal, false);
+    this.#stream.write(framed);
+    this.#stream.end(OK_RESPONSE.trailers.literal);
   }
 
   /** Answers with a status other than OK, if the call hasn't ended. */
@@ -114,7 +152,9 @@ export class UnaryCall implements StreamListener {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#whole = undefined;
     this.#pieces = undefined;
-    if (this.#heldBytes > 0) this.#giveBack();
+    if (!this.#kept) this.#giveMessageBack();
+    if (this.#heldBytes > 0) this.#budget.giveBack(this.#heldBytes);
+    this.#heldBytes = 0;
     return !this.#stream.closed;
   }
 
@@ -128,19 +168,34 @@ export class UnaryCall implements StreamListener {
     this.#pieces.add(bytes, start, end);
     const { length, size } = this.#pieces;
     if (length === undefined) return;
-    if (length > this.#maxMessageBytes) this.refuse(tooLarge(length, this.#maxMessageBytes));
+    if (length > this.#maxMessageBytes) this.#refuseSize(length);
     else if (size >= 2 * PREFIX_BYTES + length) this.refuse(MORE_MESSAGES);
-    else if (length > LARGE_BYTES && this.#heldBytes === 0) this.#hold(length);
+    else if (length > LARGE_BYTES && this.#messageBytes === 0) this.#holdMessage(length);
   }
 
-  #hold(bytes: number): void {
-    if (this.#budget.take(bytes)) this.#heldBytes = bytes;
-    else this.refuse(NO_ROOM);
+  #refuseSize(bytes: number): void {
+    const hint = this.#method.tooLargeHint?.(bytes, this.#maxMessageBytes);
+    this.refuse(tooLarge(bytes, this.#maxMessageBytes, hint));
   }
 
-  #giveBack(): void {
-    this.#budget.giveBack(this.#heldBytes);
-    this.#heldBytes = 0;
+  #holdMessage(bytes: number): void {
+    if (!this.#budget.take(bytes)) {
+      this.refuse(NO_ROOM);
+      return;
+    }
+    this.#messageBytes = bytes;
+    // Of those that aren't kept nobody says when they are read.
+    if (this.#method.keepsMessagesAbove === undefined) return;
+    this.#lent = this.#budget.lend(PREFIX_BYTES + bytes);
+    this.#pieces?.use(this.#lent);
+  }
+
+  #giveMessageBack(): void {
+    if (this.#messageBytes === 0) return;
+    this.#budget.giveBack(this.#messageBytes);
+    this.#messageBytes = 0;
+    if (this.#lent !== undefined) this.#budget.return(this.#lent);
+    this.#lent = undefined;
   }
 
   onEnd(): void {
@@ -151,10 +206,10 @@ export class UnaryCall implements StreamListener {
       return;
     }
     const length = request.length < PREFIX_BYTES ? -1 : request.readUInt32BE(1);
-    if (length > this.#maxMessageBytes) this.refuse(tooLarge(length, this.#maxMessageBytes));
+    if (length > this.#maxMessageBytes) this.#refuseSize(length);
     else if (length >= 0 && request.length >= 2 * PREFIX_BYTES + length) this.refuse(MORE_MESSAGES);
     else if (request.length !== PREFIX_BYTES + length) this.refuse(CUT_SHORT);
-    else if (request[0] === 0) this.#method.onMessage(this, request.subarray(PREFIX_BYTES));
+    else if (request[0] === 0) this.#deliver(request.subarray(PREFIX_BYTES), this.#whole === undefined);
     else this.#unpack(Buffer.from(request.subarray(PREFIX_BYTES)));
   }
 
@@ -164,10 +219,28 @@ export class UnaryCall implements StreamListener {
     this.#settle();
   }
 
+  /** `lasting`: the bytes don't change any more, unless they lie in what is lent. */
+  #deliver(message: Buffer, lasting: boolean): void {
+    this.#kept = message.length > (this.#method.keepsMessagesAbove ?? Number.POSITIVE_INFINITY);
+    this.#method.onMessage(this, this.#kept && !lasting ? Buffer.from(message) : message);
+  }
+
   #unpack(message: Buffer): void {
     unpack(this.#head, message, this.#maxMessageBytes, (unpacked, refused) => {
-      if (unpacked === undefined) this.refuse(refused);
-      else if (!this.#settled) this.#method.onMessage(this, unpacked);
+      if (this.#settled) return;
+      if (unpacked === undefined) {
+        this.refuse(refused);
+        return;
+      }
+      const more = unpacked.length - this.#messageBytes;
+      if (unpacked.length > LARGE_BYTES && more > 0) {
+        if (!this.#budget.take(more)) {
+          this.refuse(NO_ROOM);
+          return;
+        }
+        this.#messageBytes += more;
+      }
+      this.#deliver(unpacked, true);
     });
   }
 }

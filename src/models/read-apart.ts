@@ -1,7 +1,7 @@
 // Folders of models read in a thread of their own: to digest and parse a large model would hold whoever else is served.
 import { Worker } from 'node:worker_threads';
+import type { ModelFolder } from './model-folder.ts';
 import type { FolderTask, ReadTask } from './read-entry.ts';
-import type { ModelFolder } from './repository.ts';
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './read-entry.ts' : './read-entry.js', import.meta.url);
 

@@ -17,15 +17,16 @@ export function tensorContract(spec: ModelSpec, perRow: boolean): TensorContract
     maxRows,
     inputs: triton?.inputs ?? [
       ...spec.inputs.map((input) => served(input, maxRows > 0)),
-      ...spec.optionalInputs.map((input) => ({ ...served(input, false), optional: true })),
+      ...spec.optionalInputs.map((input) => ({ ...served(input, maxRows > 0), optional: true })),
     ],
     outputs: triton?.outputs ?? spec.outputs.map((output) => served(output, maxRows > 0)),
   };
 }
 
-/** Whether the first dimension of all that goes in and comes out is open. */
-function hasRows({ inputs, outputs }: ModelSpec): boolean {
-  return inputs.length > 0 && [...inputs, ...outputs].every(({ shape }) => shape !== undefined && shape[0] === null);
+/** Whether the first dimension of all that goes in and comes out is open, be it optional. */
+function hasRows({ inputs, optionalInputs, outputs }: ModelSpec): boolean {
+  const all = [...inputs, ...optionalInputs, ...outputs];
+  return inputs.length > 0 && all.every(({ shape }) => shape !== undefined && shape[0] === null);
 }
 
 function served({ name, type, shape }: TensorSpec, rows: boolean): ServedTensor {

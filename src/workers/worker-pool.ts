@@ -1,7 +1,7 @@
 // All workers: each has every session, loaded and warm, before it gets work; one that goes away is replaced. A session is never
 // created in a worker that has work, since that would hold it up: workers that lack one are replaced as well, one after the other.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SessionSource } from './messages.ts';
+import type { NamedTensor, SessionSource } from './messages.ts';
 import { RunFailed, Worker } from './worker.ts';
 
 /** A session that every worker must have. */
@@ -11,6 +11,8 @@ export type SessionPlan = {
   file: string;
   source: SessionSource;
   intraOpThreads: number;
+  /** Inputs that runs need not bring; absent: none. */
+  defaults?: readonly NamedTensor[];
   /** Runs the session a few times in a worker that has just loaded it. Must not reject. */
   warmUp: (worker: Worker) => Promise<void>;
 };
@@ -144,12 +146,13 @@ export class WorkerPool {
     trial: Trial,
     measure: (worker: Worker, plans: readonly SessionPlan[]) => Promise<void>,
   ): Promise<void> {
-    let first: Worker;
-    do {
+    let first = await this.#buildInTheEnd(trial, true);
+    for (let tries = 1; trial.plans.length > 0; tries++) {
+      await measure(first, trial.plans);
+      if (first.alive || tries === STRIKES) break;
+      this.#sessions.delete(first);
       first = await this.#buildInTheEnd(trial, true);
-      if (trial.plans.length > 0) await measure(first, trial.plans);
-      if (!first.alive) this.#sessions.delete(first);
-    } while (!first.alive && !this.#closing.signal.aborted);
+    }
     if (trial.plans.length === 0) {
       // Nothing new came of it: those that serve may go on.
       this.#sessions.delete(first);
@@ -208,10 +211,10 @@ export class WorkerPool {
 
   /** A session on trial that fails is left out, and the worker goes on without it. */
   async #load(worker: Worker, plan: SessionPlan, trial: Trial): Promise<void> {
-    const { session, source, intraOpThreads, file } = plan;
+    const { session, source, intraOpThreads, defaults, file } = plan;
     let failure: unknown;
     try {
-      await worker.load({ session, source, intraOpThreads });
+      await worker.load({ session, source, intraOpThreads, defaults });
       this.#events.sessionCreated(plan);
       await plan.warmUp(worker);
       if (worker.alive) return;
