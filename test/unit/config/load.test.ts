@@ -92,6 +92,8 @@ describe('where a value comes from', () => {
       write_back: 'off',
       strict_readiness: 'off',
       client_shared_memory: 'on',
+      max_infer_message_bytes: '4096',
+      control: 'explicit',
       url: 'redis://cache:6379',
       prefix: 'p',
     };
