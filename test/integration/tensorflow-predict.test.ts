@@ -1,6 +1,6 @@
 // Tensors by TensorFlow Serving's Predict, as its clients send and take them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { concurrently } from '../support/concurrently.ts';
+import { concurrently, eventually } from '../support/concurrently.ts';
 import { modelFolder } from '../support/model-folder.ts';
 import {
   embedding,
@@ -167,6 +167,16 @@ describe('an answer', () => {
     );
   });
 
+  test('is that to the caller’s own values, though they take more room than their message', async () => {
+    const rows = 5000;
+    const answers = await concurrently(20, [...'abcdefghijklmnopqrstuvwxyz'.repeat(3)], async (letter) => {
+      const text = tensor(DT.DT_STRING, [rows, 1], { stringVal: new Array(rows).fill(Buffer.from(letter)) });
+      const { outputs } = await client.predict('text', { text }, ['echo']);
+      return { letter, echo: Buffer.concat(outputs.get('echo')?.stringVal ?? []).toString() };
+    });
+    for (const { letter, echo } of answers) expect(echo).toBe(letter.repeat(rows));
+  });
+
   test('comes for a message far above the limit of native calls', async () => {
     const rows = 300_000;
     const x = tensor(DT.DT_FLOAT, [rows, 4], { tensorContent: Buffer.alloc(16 * rows) });
@@ -286,6 +296,19 @@ describe('refused is', () => {
     expect((await late).code).toBe('DEADLINE_EXCEEDED');
     expect((await blocking).outputs.get('score')?.floatVal).toEqual([0.5]);
   });
+});
+
+test('a caller who leaves in the midst of a large message takes nothing along', async () => {
+  const model = server.running.engine.models.find('embedding');
+  const x = tensor(DT.DT_FLOAT, [500_000, 4], { floatVal: new Array(2_000_000).fill(1) });
+  for (const waitMs of [5, 20, 40, 80]) {
+    const leave = new AbortController();
+    const call = failureOf(client.predict('embedding', { x }, [], { signal: leave.signal }));
+    setTimeout(() => leave.abort(), waitMs);
+    expect((await call).code).toBe('CANCELLED');
+  }
+  await eventually(async () => model?.uses.count === 0 && (await server.metric('scorewire_calls_in_flight')) === 0);
+  expect((await client.predict('embedding', { x: floats([1, 4], [1]) })).outputs.size).toBe(1);
 });
 
 test('calls are counted as others are, by method and model, and their rows by version', async () => {
