@@ -11,6 +11,7 @@ import { type Scenario, Suite, type SuiteSettings } from './harness/suite.ts';
 import { formatTable } from './harness/table.ts';
 import { bursts } from './scenarios/bursts.ts';
 import { floors } from './scenarios/floors.ts';
+import { infer } from './scenarios/infer.ts';
 import { jobs } from './scenarios/jobs.ts';
 import { largeMessages } from './scenarios/large-requests.ts';
 import { manyRows } from './scenarios/many-rows.ts';
@@ -25,6 +26,7 @@ const SCHEMA = 'scorewire-bench-suite/1';
 const SCENARIOS: readonly Scenario[] = [
   floors,
   unary,
+  infer,
   manyRows,
   jobs,
   largeMessages,

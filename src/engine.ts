@@ -1,4 +1,5 @@
 // Everything but the ports: models loaded into warm workers, behind the scheduler, behind the scorer.
+
 import { systemClock } from './batching/clock.ts';
 import { CostCurve, curveSizes } from './batching/cost-curve.ts';
 import type { BatchShape } from './batching/queued-rows.ts';
@@ -17,6 +18,7 @@ import { tensorContract } from './models/tensor-contract.ts';
 import type { ScoreStore } from './scores/score-store.ts';
 import { BulkScorer } from './scoring/bulk-scorer.ts';
 import { ModelRegistry } from './scoring/model-registry.ts';
+import { queueLimit } from './scoring/queue-limit.ts';
 import { RealTime } from './scoring/real-time.ts';
 import { Scorer } from './scoring/scorer.ts';
 import type { ServedModel, StoredScoreLimits } from './scoring/served-model.ts';
@@ -24,7 +26,7 @@ import { SharedScores } from './scoring/shared-scores.ts';
 import { StoredScores } from './scoring/stored-scores.ts';
 import { TensorRuns } from './scoring/tensor-runs.ts';
 import { Uses } from './scoring/uses.ts';
-import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
+import { findBatchingProblem, measureCost, runSamples, type WarmUpTarget, warmSession } from './scoring/warm-up.ts';
 import type { Logger } from './telemetry/log.ts';
 import { type Metrics, type ModelCells, modelCells } from './telemetry/metrics.ts';
 import { ModelStatistics } from './telemetry/model-statistics.ts';
@@ -43,7 +45,7 @@ const SAMPLE_ROWS = 32;
 const UNCHECKED =
   'what batching does to its scores could not be checked, as its warm-up rows did not run together; golden rows in its model.yaml help';
 
-const NOT_CHECKED = { problem: UNCHECKED, perRow: true };
+const NOT_CHECKED = { problem: UNCHECKED, perRow: undefined };
 
 /** What a run costs before anybody measured it, whatever its rows: wrong, so that large batches are tried, and corrected. */
 const UNMEASURED_US = 1000;
@@ -166,7 +168,7 @@ export async function startEngine(
       const model = await measure(candidate, first as Worker, settings, featureStores, log);
       models.add(model);
       statistics.set(model.session, model.statistics);
-      scheduler.addModel(scheduled(model), settings.limits.maxQueueRows);
+      scheduler.addModel(scheduled(model), queueLimit(model.spec, settings.limits.maxQueueRows));
       metrics.queueDepth.observe({ model: model.spec.name, version: String(model.spec.version) }, () =>
         scheduler.queueDepth(model.session),
       );
@@ -261,8 +263,15 @@ function planOf({ spec, session, target }: Candidate, settings: Settings, log: L
     session,
     file: spec.file,
     source: spec.source,
-    intraOpThreads: settings.workers.threadsPerSession,
+    intraOpThreads: spec.intraOpThreads ?? settings.workers.threadsPerSession,
+    defaults: spec.optionalInputs.map(({ name, value }) => ({ name, ...value })),
     warmUp: async (worker) => {
+      await runSamples(worker, session, spec.warmUp, outputNames(spec)).catch((error: Error) => {
+        log.warn(
+          { model: spec.name, version: spec.version, err: error.message },
+          'the model could not run a sample of model_warmup in its config',
+        );
+      });
       if (target === undefined) return;
       await warmSession(worker, target).catch((error: Error) => {
         log.warn(
@@ -308,7 +317,7 @@ async function measure(
   log: Logger,
 ): Promise<ServedModel> {
   let problem = spec.batching.supported ? '' : spec.batching.reason;
-  let perRow = true;
+  let perRow: boolean | undefined;
   const wished = spec.maxBatchRows ?? settings.batching.maxRows;
   const sizes = curveSizes(wished);
   let cost = new CostCurve(

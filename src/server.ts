@@ -23,14 +23,20 @@ import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
 import type { StatusSnapshot } from './http/status-page.ts';
+import { MemoryRegions } from './inference/memory-regions.ts';
+import { type ModelInferParts, modelInferMethod } from './inference/model-infer.ts';
+import { InferStreams } from './inference/model-stream-infer.ts';
+import { INFERENCE_SERVICE, inferenceMethods } from './inference/service-methods.ts';
 import { checkJobs } from './jobs/check-jobs.ts';
 import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
 import { RefreshWatch } from './jobs/refresh-watch.ts';
-import { readRepository } from './models/repository.ts';
+import { insist, readRepository } from './models/repository.ts';
 import { openScoreStore } from './scores/open-store.ts';
 import { Admission } from './scoring/admission.ts';
 import type { ModelRegistry } from './scoring/model-registry.ts';
+import type { ServedModel } from './scoring/served-model.ts';
+import type { TensorAnswer, TensorCall, TensorCallback } from './scoring/tensor-call.ts';
 import { Registry } from './telemetry/instruments.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
@@ -64,6 +70,7 @@ const SERVICES = [
   'scorewire.v1.ModelService',
   'scorewire.v1.ScoreStoreService',
   'scorewire.v1.JobService',
+  INFERENCE_SERVICE,
   ...TENSORFLOW_SERVICES,
 ];
 
@@ -72,8 +79,11 @@ const SERVICES = [
  * @throws SetupError for whatever keeps it from serving; nothing is left listening then.
  */
 export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
-  const { specs, live, warnings } = await readRepository(settings.models.dir);
+  const repository = await readRepository(settings.models.dir);
+  const { specs, live, warnings, failures } = repository;
   for (const warning of warnings) log.warn(warning);
+  if (specs.length === 0) insist(repository, settings.models.dir);
+  for (const { name: model, version, reason } of failures) log.error({ model, version }, reason);
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
   checkJobs(jobs, specs, settings.jobs.file ?? '');
   const features = featureSources(settings);
@@ -140,10 +150,23 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     servedModels();
     return jobRuns;
   };
+  const regions = new MemoryRegions(settings.inference.clientSharedMemory === 'on');
+  const infer = {
+    edge,
+    admission,
+    models: servedModels,
+    run: (call: TensorCall, callback: TensorCallback) => (engine as Engine).tensorRuns.run(call, callback),
+    memory: regions,
+    observe: (model: ServedModel, answer: TensorAnswer) =>
+      (engine as Engine).cells(model).queueDelay.record((answer.startedMs - answer.queuedMs) / 1000),
+    maxMessageBytes: settings.limits.maxInferMessageBytes,
+  } satisfies ModelInferParts;
+  const inferStreams = new InferStreams(infer);
   const grpc = new GrpcServer(settings.limits);
   grpc.addStreams([
     health.watch(),
     scoreStreams.method(),
+    inferStreams.method(),
     watchJobMethod(edge, gate, readyJobs),
     putScores.method(),
     scoreBatchMethod({
@@ -172,10 +195,22 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       cells: (model) => (engine as Engine).cells(model),
     }),
     scoreMethod(edge, score),
+    modelInferMethod(infer),
+    ...inferenceMethods({
+      settings,
+      log,
+      edge,
+      gate,
+      regions,
+      models: servedModels,
+      control: () => undefined,
+      serving: () => state === 'SERVING',
+      workers: () => engine?.readyWorkers() ?? 0,
+    }),
     ...tensorflowMethods({
       edge,
       admission,
-      maxMessageBytes: settings.limits.maxBatchMessageBytes,
+      maxMessageBytes: settings.limits.maxInferMessageBytes,
       models: servedModels,
       run: (call, callback) => (engine as Engine).tensorRuns.run(call, callback),
       ran: (model, { queuedMs, startedMs }) =>
@@ -199,6 +234,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const stop = async () => {
     grpc.destroy();
     await http?.close();
+    regions.unregister('');
     await featureStores?.close();
     await store?.close();
     stopObserving();
@@ -258,6 +294,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
         scoreStreams.drain();
+        inferStreams.drain();
         refreshes?.end();
         const jobsEnded = jobRuns.drain();
         const putsEnded = putScores.drain();

@@ -89,6 +89,90 @@ function columns(): LargeRequest {
   return { kind: 'columns', message: message.join().finish(), rows: rows.length * times };
 }
 
+/** ModelInfer requests of as many bytes: raw, as a list of floats, and texts, integers and flags as lists. */
+export function largeInfers(): LargeRequest[] {
+  return [floats('ModelInfer, raw'), floats('ModelInfer, typed'), lists()];
+}
+
+// Tags of ModelInferRequest and of what is in it.
+const MODEL_NAME = 10;
+const INPUT = 42;
+const RAW = 58;
+const INPUT_NAME = 10;
+const DATATYPE = 18;
+const SHAPE = 26;
+const CONTENTS = 42;
+const CONTENTS_OF: Readonly<Record<string, number>> = { BOOL: 10, INT64: 26, FP32: 50, FP64: 58 };
+const TEXTS_OF = 66;
+
+function floats(kind: 'ModelInfer, raw' | 'ModelInfer, typed'): LargeRequest {
+  const rows = golden('breast-cancer') as number[][];
+  const width = (rows[0] as number[]).length;
+  const block = Buffer.from(Float32Array.from(rows.flat()).buffer);
+  const times = Math.floor(BYTES / block.length);
+  const values = repeated(block, times);
+  const message = new BinaryWriter().uint32(MODEL_NAME).string('breast-cancer').uint32(INPUT).fork();
+  putHead(message, 'input', 'FP32', [rows.length * times, width]);
+  if (kind === 'ModelInfer, typed')
+    message
+      .uint32(CONTENTS)
+      .fork()
+      .uint32(CONTENTS_OF.FP32 as number)
+      .bytes(values)
+      .join();
+  message.join();
+  if (kind === 'ModelInfer, raw') message.uint32(RAW).bytes(values);
+  return { kind, message: message.finish(), rows: rows.length * times };
+}
+
+const CHURN_TYPES = {
+  tenure_months: 'INT64',
+  plan: 'BYTES',
+  contract: 'BYTES',
+  payment_method: 'BYTES',
+  region: 'BYTES',
+  paperless_billing: 'BOOL',
+  monthly_charges: 'FP32',
+  data_gb: 'FP32',
+  support_calls: 'INT64',
+  late_payments: 'INT64',
+  satisfaction: 'FP32',
+};
+
+function lists(): LargeRequest {
+  const rows = golden('churn') as Record<string, number | string | boolean>[];
+  const columns = Object.entries(CHURN_TYPES).map(([name, datatype]) => {
+    const list = new BinaryWriter();
+    for (const row of rows) {
+      const value = row[name];
+      if (datatype === 'BYTES') list.uint32(TEXTS_OF).string(value as string);
+      else if (datatype === 'BOOL') list.bool(value as boolean);
+      else if (datatype === 'INT64') list.int64(value as number);
+      else if (datatype === 'FP64') list.double(value as number);
+      else list.float(value as number);
+    }
+    return { name, datatype, bytes: Buffer.from(list.finish()) };
+  });
+  const times = Math.floor(BYTES / columns.reduce((sum, { bytes }) => sum + bytes.length, 0));
+  const message = new BinaryWriter().uint32(MODEL_NAME).string('churn');
+  for (const { name, datatype, bytes } of columns) {
+    message.uint32(INPUT).fork();
+    putHead(message, name, datatype, [rows.length * times, 1]);
+    message.uint32(CONTENTS).fork();
+    const all = repeated(bytes, times);
+    if (datatype === 'BYTES') message.raw(all);
+    else message.uint32(CONTENTS_OF[datatype] as number).bytes(all);
+    message.join().join();
+  }
+  return { kind: 'ModelInfer, texts and integers', message: message.finish(), rows: rows.length * times };
+}
+
+function putHead(message: BinaryWriter, name: string, datatype: string, shape: readonly number[]): void {
+  message.uint32(INPUT_NAME).string(name).uint32(DATATYPE).string(datatype).uint32(SHAPE).fork();
+  for (const dim of shape) message.int64(dim);
+  message.join();
+}
+
 function repeated(bytes: Buffer, times: number): Buffer {
   return Buffer.alloc(bytes.length * times, bytes);
 }

@@ -5,7 +5,7 @@ import { type Engine, startEngine } from '../engine.ts';
 import { SetupError } from '../errors.ts';
 import { rowOf } from '../features/row.ts';
 import { type GoldenRow, readGolden } from '../models/golden.ts';
-import { readRepository } from '../models/repository.ts';
+import { insist, readRepository } from '../models/repository.ts';
 import type { ScoreAnswer } from '../scoring/score-call.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import { Registry } from '../telemetry/instruments.ts';
@@ -44,8 +44,10 @@ export function addCheck(program: Command): void {
       { ...settings.log, level: settings.log.level === 'info' ? 'warn' : settings.log.level },
       process.stderr,
     );
-    const { specs, live, warnings } = await readRepository(settings.models.dir);
+    const repository = await readRepository(settings.models.dir);
+    const { specs, live, warnings } = repository;
     for (const warning of warnings) log.warn(warning);
+    insist(repository, settings.models.dir);
     const engine = await startEngine(
       settings,
       specs,

@@ -7,7 +7,7 @@ import type { FeaturePipeline } from '../features/feature-pipeline.ts';
 import { FeatureStores } from '../features/feature-stores.ts';
 import { featureSources } from '../jobs/feature-sources.ts';
 import type { FeatureLayout, ModelSpec } from '../models/model.ts';
-import { readRepository } from '../models/repository.ts';
+import { insist, readRepository } from '../models/repository.ts';
 import type { Logger } from '../telemetry/log.ts';
 
 /** How long a Redis may take to be there. */
@@ -32,8 +32,10 @@ export async function modelFeatures(
   log: Logger,
 ): Promise<ModelFeatures> {
   const { dir } = settings.models;
-  const { specs, warnings } = await readRepository(dir);
+  const repository = await readRepository(dir);
+  const { specs, warnings } = repository;
   for (const warning of warnings) log.warn(warning);
+  insist(repository, dir, model);
   const spec = pick(specs, dir, model, version);
   const stores = await FeatureStores.open({
     ...featureSources(settings),

@@ -9,7 +9,7 @@ import { startEngine } from '../engine.ts';
 import { ScorewireError, SetupError } from '../errors.ts';
 import { featureSources } from '../jobs/feature-sources.ts';
 import { JobRun, JobStopped, tooManyRejected } from '../jobs/job-run.ts';
-import { readRepository } from '../models/repository.ts';
+import { insist, readRepository } from '../models/repository.ts';
 import { openScoreStore } from '../scores/open-store.ts';
 import type { ScoreStore } from '../scores/score-store.ts';
 import { Registry } from '../telemetry/instruments.ts';
@@ -179,8 +179,10 @@ function sharedStore(settings: Settings, metrics: Metrics, log: Logger): ScoreSt
 async function run(name: string, definition: JobDefinition, settings: Settings, flags: RunFlags): Promise<number> {
   const { level } = settings.log;
   const log = createLogger({ ...settings.log, level: level === 'info' ? 'warn' : level }, process.stderr);
-  const { specs, live, warnings } = await readRepository(settings.models.dir);
+  const repository = await readRepository(settings.models.dir);
+  const { specs, live, warnings } = repository;
   for (const warning of warnings) log.warn(warning);
+  insist(repository, settings.models.dir, definition.model);
   const wanted = specs.filter(({ name }) => name === definition.model);
   if (wanted.length === 0) {
     const names = [...new Set(specs.map(({ name }) => name))].join(', ');

@@ -71,6 +71,10 @@ export const settingTable = {
       unit: 'bytes',
       doc: 'Largest ScoreBatch request; larger ones are refused.',
     }),
+    maxInferMessageBytes: setting(wholeNumber(1024, 1024 * MIB), 64 * MIB, {
+      unit: 'bytes',
+      doc: 'Largest request with tensors (Open Inference Protocol, TensorFlow Serving); larger ones are refused.',
+    }),
     maxBatchBytes: setting(wholeNumber(1024, 64 * 1024 * MIB), 512 * MIB, {
       unit: 'bytes',
       doc: 'Requests above 1 MiB that are held at once, together; what comes on top is refused as overload.',
@@ -104,6 +108,17 @@ export const settingTable = {
     latencyBudgetMs: optional(decimal(0.1, 60_000), {
       unit: 'ms',
       doc: 'Time to aim for from arrival to answer, for models without their own; absent: the larger of 10 ms and 5 single-row runs.',
+    }),
+  },
+  inference: {
+    serverName: setting(oneWord(), 'triton', {
+      doc: 'Name that ServerMetadata of the Open Inference Protocol answers; clients made for Triton look for triton.',
+    }),
+    strictReadiness: setting(oneOf('on', 'off'), 'on', {
+      doc: 'Whether ServerReady of the Open Inference Protocol says no while a model could not be loaded and no version of it is served.',
+    }),
+    clientSharedMemory: setting(oneOf('on', 'off'), 'off', {
+      doc: 'Whether callers on this machine may register shared memory (/dev/shm) for tensors.',
     }),
   },
   jobs: {
@@ -178,7 +193,7 @@ export const settingTable = {
   },
   admin: {
     tokenFile: optional(path(), {
-      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs, stored scores, live versions); callers on this machine, and those with a client certificate, need none.',
+      doc: 'File with the token that callers from elsewhere show to change what the server does (jobs, stored scores, live versions, models, shared memory, log and trace settings); callers on this machine, and those with a client certificate, need none.',
     }),
   },
   drain: {

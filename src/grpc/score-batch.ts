@@ -38,7 +38,7 @@ export function scoreBatchMethod(parts: ScoreBatchParts): StreamMethod {
   return {
     path,
     maxMessageBytes: parts.maxMessageBytes,
-    keepsMessages: true,
+    keepsMessagesAbove: 0,
     tooLargeHint: (bytes, maxBytes) =>
       `send the rows in ${Math.ceil(bytes / maxBytes)} calls or more, each with a part of them`,
     open: (call) => new Batch(call, parts, cellsOf).handler(),

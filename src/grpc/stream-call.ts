@@ -41,8 +41,8 @@ export type StreamMethod = {
   maxMessageBytes?: number;
   /** What a caller can do whose message of so many bytes is larger than it may be. */
   tooLargeHint?: (bytes: number, maxBytes: number) => string;
-  /** Messages stay valid until the call ends. */
-  keepsMessages?: boolean;
+  /** Messages of more bytes stay valid until `release` or the call's end; absent: none. */
+  keepsMessagesAbove?: number;
   open: (call: StreamCall) => StreamHandler;
 };
 
@@ -152,6 +152,25 @@ export class StreamCall implements StreamListener {
     else this.#stream.headers(statusOnly(status), true);
   }
 
+  /** Nobody reads messages any more that have come so far; to be called while the call is paused. */
+  release(): void {
+    this.#budget.giveBack(this.#heldBytes);
+    this.#heldBytes = 0;
+    // What came behind the messages may lie in it: then it goes when that is read.
+    if (this.#lent !== undefined && this.#rest.size === 0) this.#budget.return(this.#lent);
+    this.#lent = undefined;
+  }
+
+  /** Makes sure that there is room for so many bytes of what was made of messages. False: there is none. */
+  hold(bytes: number): boolean {
+    return this.#budget.take(bytes);
+  }
+
+  /** Whoever held so many bytes gives them back, be the call over or not. */
+  giveBack(bytes: number): void {
+    this.#budget.giveBack(bytes);
+  }
+
   /** Takes no more messages until `resume`; the caller soon finds that there is no more room. */
   pause(): void {
     this.#paused = true;
@@ -254,7 +273,7 @@ export class StreamCall implements StreamListener {
       if (length > LARGE_BYTES && !this.#hold(length)) break;
       if (end - from < length) break;
       const part = bytes.subarray(from, from + length);
-      const message = lasting || this.#method.keepsMessages !== true ? part : Buffer.from(part);
+      const message = lasting || !this.#keeps(length) ? part : Buffer.from(part);
       if (bytes[at] === 0) this.#handler?.onMessage(message);
       else this.#unpack(lasting ? message : Buffer.from(message));
       at = from + length;
@@ -268,8 +287,8 @@ export class StreamCall implements StreamListener {
     if (bytes <= this.#heldBytes) return true;
     if (this.#budget.take(bytes - this.#heldBytes)) {
       this.#heldBytes = bytes;
-      // Whoever keeps messages keeps one to the end of the call, and so the buffer can go round.
-      if (this.#method.keepsMessages === true && this.#lent === undefined) {
+      // Whoever keeps messages says when they are read, be it by the end of the call, and so the buffer can go round.
+      if (this.#keeps(bytes) && this.#lent === undefined) {
         this.#lent = this.#budget.lend(PREFIX_BYTES + bytes);
         this.#rest.use(this.#lent);
       }
@@ -277,6 +296,10 @@ export class StreamCall implements StreamListener {
     }
     this.abort(NO_ROOM);
     return false;
+  }
+
+  #keeps(bytes: number): boolean {
+    return bytes > (this.#method.keepsMessagesAbove ?? Number.POSITIVE_INFINITY);
   }
 
   /** The messages behind it wait, and the caller is not to send ever more of them. */

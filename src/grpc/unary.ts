@@ -60,6 +60,11 @@ export function tolerant<Request>(
 /** Who calls. */
 export type Caller = { readonly peer: Peer; header(name: string): string | undefined };
 
+/** A handler that lets some callers do more than others. */
+export type CallerHandler<Request, Response> = (
+  ...args: [...Parameters<UnaryHandler<Request, Response>>, caller: Caller]
+) => void;
+
 /**
  * `method`, served by `handler`.
  * @param admit throws ScorewireError for callers that are not let in; absent: all are
@@ -67,7 +72,7 @@ export type Caller = { readonly peer: Peer; header(name: string): string | undef
 export function unary<Request, Response>(
   edge: UnaryEdge,
   method: MethodDefinition<Request, Response>,
-  handler: UnaryHandler<Request, Response>,
+  handler: CallerHandler<Request, Response>,
   admit?: (caller: Caller) => void,
 ): UnaryMethod {
   const { path } = method;
@@ -97,7 +102,7 @@ export function unary<Request, Response>(
       admit?.(call);
       const request = decode(message);
       if (request instanceof Malformed) throw malformed(name);
-      handler(request, context, done);
+      handler(request, context, done, call);
     } catch (error) {
       done(toScorewireError(error));
     }

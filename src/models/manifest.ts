@@ -1,6 +1,5 @@
 // model.yaml, the optional file beside a model's versions: read, checked whole, every mistake named.
 
-import { readFile } from 'node:fs/promises';
 import { closest } from 'fastest-levenshtein';
 import { type Document, isNode, LineCounter, parseDocument, type YAMLParseError } from 'yaml';
 import { SetupError } from '../errors.ts';
@@ -51,18 +50,7 @@ export function emptyManifest(file: string): Manifest {
   return parseManifest('', file);
 }
 
-/** Reads model.yaml; a missing file is an empty one. Throws SetupError with a line for each mistake in it. */
-export async function readManifest(file: string): Promise<Manifest> {
-  try {
-    return parseManifest(await readFile(file, 'utf8'), file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return emptyManifest(file);
-    if (error instanceof SetupError) throw error;
-    throw new SetupError(`${file}: can't be read: ${(error as Error).message}`, error);
-  }
-}
-
-/** As `readManifest`, of the file's text. */
+/** Reads the text of model.yaml. Throws SetupError with a line for each mistake in it. */
 export function parseManifest(text: string, file: string): Manifest {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });

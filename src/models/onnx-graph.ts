@@ -25,6 +25,8 @@ export type OnnxGraph = {
   inputs: OnnxValue[];
   outputs: OnnxValue[];
   initializers: Set<string>;
+  /** Of those that have a graph input of their name: their TensorProto, as a view of the file. */
+  inputValues: Map<string, Uint8Array>;
   /** The main graph's, in its order. */
   nodes: OnnxNode[];
   /** `Op`, or `domain.Op` outside the default domain; of subgraphs and functions too. */
@@ -60,6 +62,7 @@ export function readGraph(bytes: Uint8Array, file: string): OnnxGraph {
     inputs: [],
     outputs: [],
     initializers: new Set(),
+    inputValues: new Map(),
     nodes: [],
     ops: new Set(),
     dataFiles: [],
@@ -104,13 +107,22 @@ function readFunction(bytes: Uint8Array, into: OnnxGraph): void {
 }
 
 function readMainGraph(bytes: Uint8Array, into: OnnxGraph): void {
+  const values = new Map<string, Uint8Array>();
   eachField(bytes, {
     1: (field) => into.nodes.push(readNode(field.bytes, into)),
-    5: (field) => into.initializers.add(readTensor(field.bytes, into)),
+    5: (field) => {
+      const name = readTensor(field.bytes, into);
+      into.initializers.add(name);
+      values.set(name, field.bytes);
+    },
     11: (field) => into.inputs.push(readValue(field.bytes)),
     12: (field) => into.outputs.push(readValue(field.bytes)),
     15: (field) => into.initializers.add(readSparseTensor(field.bytes, into)),
   });
+  for (const { name } of into.inputs) {
+    const value = values.get(name);
+    if (value !== undefined) into.inputValues.set(name, value);
+  }
 }
 
 /** Of a subgraph only its operators and data files matter. */

@@ -1,197 +1,61 @@
-// The model repository: <directory>/<model>/<version>/model.onnx, with model.yaml beside the versions where there is one.
+// The model repository: a directory with a folder for each model.
 
-import type { Dirent } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import { SetupError } from '../errors.ts';
-import { digestOf, viewOf } from './digest.ts';
-import { readLive } from './live-version.ts';
-import { MANIFEST_NAME, type Manifest, readManifest } from './manifest.ts';
-import type { Golden, ModelSource, ModelSpec } from './model.ts';
-import { type OnnxGraph, readGraph } from './onnx-graph.ts';
-import { signature } from './signature.ts';
-import { isZipMap, withoutZipMap } from './zip-map.ts';
-
-const MODEL_NAME = 'model.onnx';
-const VALID_NAME = /^[A-Za-z0-9._-]+$/;
-const VERSION = /^[1-9][0-9]{0,14}$/;
+import type { ModelSpec } from './model.ts';
+import { DiskFiles } from './model-files.ts';
+import { type ModelFailure, readModel } from './model-folder.ts';
+import { MODEL_NAME } from './triton-config.ts';
 
 export type Repository = {
-  /** Every version of every model, by name, then by version. */
+  /** Every version of every model that can be served, by name, then by version. */
   specs: ModelSpec[];
   /** Which version is live, by model, where somebody chose; of all others the highest is. */
   live: Map<string, number>;
-  /** What lies in the repository and is not served, one line each. */
+  /** What lies in the repository and is not served or heeded, one line each. */
   warnings: string[];
+  /** What is to be served and can't be, by name; it keeps nothing else from being served. */
+  failures: ModelFailure[];
+  /** Every folder, whatever is in it. */
+  names: string[];
 };
 
 /**
- * Reads every model under `directory`. Throws SetupError, which names path, what was found and what is expected, for
- * the first model that can't be served as it lies there.
+ * Reads every model under `directory`.
+ * @throws SetupError where the directory itself can't be read
  */
 export async function readRepository(directory: string): Promise<Repository> {
-  const repository: Repository = { specs: [], live: new Map(), warnings: [] };
-  const { folders, files } = await listing(directory, 'models directory');
+  const repository: Repository = { specs: [], live: new Map(), warnings: [], failures: [], names: [] };
+  const { folders, files } = await new DiskFiles().list(directory, 'models directory');
   for (const file of files.filter((name) => name.endsWith('.onnx'))) {
-    const place = join(directory, basename(file, '.onnx'), '1', MODEL_NAME);
-    repository.warnings.push(`${join(directory, file)} is not served: a model lies at ${place}`);
+    repository.warnings.push(`${join(directory, file)} is not served: a model lies at ${placeOf(directory, file)}`);
   }
-  for (const name of folders) await readModel(name, join(directory, name), repository);
-  if (repository.specs.length > 0) return repository;
-  throw new SetupError(`${directory} has no models; a model lies at ${join(directory, 'NAME', '1', MODEL_NAME)}`);
-}
-
-async function readModel(name: string, directory: string, into: Repository): Promise<void> {
-  if (!VALID_NAME.test(name)) {
-    throw new SetupError(
-      `${directory}: a model can't be called "${name}"; allowed are letters, digits, "-", "_" and "."`,
-    );
+  for (const name of folders) {
+    const { specs, live, warnings, failures } = await readModel(directory, name);
+    repository.names.push(name);
+    repository.specs.push(...specs);
+    if (live !== undefined) repository.live.set(name, live);
+    repository.warnings.push(...warnings);
+    repository.failures.push(...failures);
   }
-  const { folders, files } = await listing(directory, 'model');
-  const versions = folders
-    .filter((folder) => VERSION.test(folder))
-    .map(Number)
-    .sort((a, b) => a - b);
-  for (const folder of folders.filter((entry) => !VERSION.test(entry))) {
-    into.warnings.push(`${join(directory, folder)} is not served: a version is a whole number from 1 on`);
-  }
-  for (const file of files.filter((entry) => entry.endsWith('.onnx'))) {
-    into.warnings.push(
-      `${join(directory, file)} is not served: it belongs into a version, such as ${join(directory, '1', MODEL_NAME)}`,
-    );
-  }
-  for (const file of files.filter((entry) => /^(model|manifest|config)\.(ya?ml|json)$/i.test(entry))) {
-    if (file !== MANIFEST_NAME)
-      into.warnings.push(`${join(directory, file)} is not read: a manifest is called ${MANIFEST_NAME}`);
-  }
-  if (versions.length === 0) {
-    throw new SetupError(`${directory} has no version; expected is ${join(directory, '1', MODEL_NAME)}`);
-  }
-  const live = await readLive(directory, versions);
-  if (live !== undefined) into.live.set(name, live);
-  const manifest = await readManifest(join(directory, MANIFEST_NAME));
-  for (const version of versions) {
-    into.specs.push(await readVersion(name, version, join(directory, String(version)), manifest, into.warnings));
-  }
-}
-
-async function readVersion(
-  name: string,
-  version: number,
-  directory: string,
-  manifest: Manifest,
-  warnings: string[],
-): Promise<ModelSpec> {
-  const path = join(directory, MODEL_NAME);
-  const bytes = await readModelFile(path, directory);
-  const graph = readGraph(bytes, path);
-  const { warnings: leftOut, ...decided } = signature(name, path, graph, manifest);
-  warnings.push(...leftOut);
-  const dataFiles = await findDataFiles(graph, path, directory);
-  return {
-    name,
-    version,
-    directory: resolve(directory),
-    file: resolve(path),
-    ...(await digestOf(bytes, dataFiles)),
-    description: manifest.description,
-    producer: graph.producer,
-    opset: graph.opset,
-    metadata: graph.metadata,
-    ...decided,
-    maxBatchRows: manifest.maxBatchRows,
-    maxDelayMs: manifest.maxDelayMs,
-    latencyBudgetMs: manifest.latencyBudgetMs,
-    featureView: manifest.featureView,
-    storedScores: manifest.storedScores,
-    defaultScore: manifest.defaultScore,
-    view: viewOf({ ...decided, featureView: manifest.featureView }),
-    golden: await findGolden(directory, manifest),
-    warmUp: [],
-    source: sourceOf(bytes, graph, path, dataFiles.length > 0),
-  };
+  return repository;
 }
 
 /**
- * The bytes that were digested, so that a worker which starts later gets the same model, whatever became of the file.
- * Models with data files are read by onnxruntime itself, unless their graph had to be edited: they may be larger than
- * memory.
+ * For those who can't do without: all models, or the one called `name`.
+ * @throws SetupError with a line for each that can't be served as it lies there, or where there is no model at all
  */
-function sourceOf(bytes: Uint8Array, graph: OnnxGraph, path: string, hasDataFiles: boolean): ModelSource {
-  const edited = graph.nodes.some(isZipMap);
-  if (hasDataFiles && !edited) return { kind: 'file', path: resolve(path) };
-  const served = edited ? withoutZipMap(bytes) : bytes;
-  return { kind: 'bytes', bytes: shared(served), externalDataDir: resolve(dirname(path)) };
+export function insist({ specs, failures }: Repository, directory: string, name?: string): void {
+  const missed = failures.filter((failure) => name === undefined || failure.name === name);
+  if (missed.length > 0) throw new SetupError(missed.map(({ reason }) => reason).join('\n'));
+  if (specs.length === 0) throw noModels(directory);
 }
 
-/** In memory that threads share, so that workers need no copies of their own. */
-function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  copy.set(bytes);
-  return copy;
+/** For a directory without a single model to serve. */
+function noModels(directory: string): SetupError {
+  return new SetupError(`${directory} has no models; a model lies at ${placeOf(directory, 'NAME.onnx')}`);
 }
 
-async function readModelFile(path: string, directory: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unreadable(path, error);
-    const { files } = await listing(directory, 'version');
-    const others = files.filter((file) => file.endsWith('.onnx'));
-    const hint = others.length > 0 ? `; found ${others.join(', ')}, which must be called ${MODEL_NAME}` : '';
-    throw new SetupError(`${directory} has no ${MODEL_NAME}${hint}`);
-  }
-}
-
-/** Absolute paths of the graph's data files, by name. */
-async function findDataFiles(graph: OnnxGraph, path: string, directory: string): Promise<string[]> {
-  const found: string[] = [];
-  for (const location of graph.dataFiles) {
-    const inside = location !== '' && !isAbsolute(location) && !normalize(location).startsWith('..');
-    if (!inside) throw new SetupError(`${path}: its data file "${location}" must lie beside it, in ${directory}`);
-    const file = join(directory, location);
-    if (!(await isFile(file))) throw new SetupError(`${file} isn't there; ${path} keeps its weights in it`);
-    found.push(resolve(file));
-  }
-  return found;
-}
-
-/** The golden file of this version if it has its own, else that of the model. */
-async function findGolden(directory: string, manifest: Manifest): Promise<Golden | undefined> {
-  if (manifest.golden === undefined) return undefined;
-  const { file, tolerance } = manifest.golden;
-  const places = [resolve(directory, file), resolve(dirname(manifest.file), file)];
-  for (const place of places) {
-    if (await isFile(place)) return { file: place, tolerance };
-  }
-  throw manifest.mistake(['golden', 'file'], `a file in ${dirname(manifest.file)} or in ${directory}`);
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
-}
-
-/** Names in a directory in order, hidden ones left out, links followed. */
-async function listing(directory: string, what: string): Promise<{ folders: string[]; files: string[] }> {
-  let entries: Dirent[];
-  try {
-    entries = await readdir(directory, { withFileTypes: true });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new SetupError(`${directory} isn't there; expected is a ${what}`);
-    if (code === 'ENOTDIR') throw new SetupError(`${directory} is a file; expected is a ${what}`);
-    throw unreadable(directory, error);
-  }
-  const names = entries.map((entry) => entry.name).filter((name) => !name.startsWith('.'));
-  const folders: string[] = [];
-  const files: string[] = [];
-  for (const name of names.sort()) {
-    const kind = await stat(join(directory, name)).catch(() => undefined);
-    (kind?.isDirectory() ? folders : files).push(name);
-  }
-  return { folders, files };
-}
-
-function unreadable(path: string, error: unknown): SetupError {
-  return new SetupError(`${path} can't be read: ${(error as Error).message}`, error);
+function placeOf(directory: string, file: string): string {
+  return join(directory, basename(file, '.onnx'), '1', MODEL_NAME);
 }

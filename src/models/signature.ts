@@ -15,7 +15,6 @@ export type Signature = Pick<
   ModelSpec,
   | 'task'
   | 'inputs'
-  | 'optionalInputs'
   | 'outputs'
   | 'rows'
   | 'score'
@@ -46,7 +45,6 @@ export function signature(model: string, file: string, graph: OnnxGraph, manifes
   const { outputs, warnings } = tensorOutputs(graph, file);
   return {
     inputs,
-    optionalInputs: [],
     outputs,
     rows: rowLayout(inputs, manifest),
     ...scoring(model, graph, outputs, manifest),
@@ -55,7 +53,7 @@ export function signature(model: string, file: string, graph: OnnxGraph, manifes
   };
 }
 
-/** An input with an initializer of its name has a default value and needn't be given. */
+/** An input with an initializer of its name has a value of its own and needn't be given. */
 function requiredInputs(graph: OnnxGraph, file: string): TensorSpec[] {
   return graph.inputs
     .filter(({ name }) => !graph.initializers.has(name))

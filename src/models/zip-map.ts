@@ -2,6 +2,7 @@
 // [N, classes] probabilities into a list of maps, a type that onnxruntime-node refuses to return.
 
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { edited, message } from './edit-wire.ts';
 import { type OnnxNode, operatorName } from './onnx-graph.ts';
 import { text, type WireField, wireFields } from './wire.ts';
 
@@ -29,10 +30,7 @@ export function withoutZipMap(model: Uint8Array): Uint8Array {
   const zipped = zippedOutputs(graph.bytes);
   if (zipped.size === 0) return model;
 
-  const parts = [model.subarray(0, graph.start), ...lengthDelimited(7, graphParts(graph.bytes, zipped))];
-  parts.push(model.subarray(graph.end));
-  if (!hasDefaultOpset) parts.push(opsetImport());
-  return joined(parts);
+  return edited(model, graph, graphParts(graph.bytes, zipped), hasDefaultOpset ? [] : [opsetImport()]);
 }
 
 function isDefaultDomain(opsetImport: Uint8Array): boolean {
@@ -113,29 +111,4 @@ function untypedValue(field: number, name: string): Uint8Array {
 
 function opsetImport(): Uint8Array {
   return message(8, new BinaryWriter().tag(2, WireType.Varint).int64(DEFAULT_OPSET));
-}
-
-function message(field: number, content: BinaryWriter): Uint8Array {
-  return new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(content.finish()).finish();
-}
-
-/** A length-delimited field made of parts, without copying them. */
-function lengthDelimited(field: number, parts: readonly Uint8Array[]): Uint8Array[] {
-  const length = lengthOf(parts);
-  return [new BinaryWriter().tag(field, WireType.LengthDelimited).uint32(length).finish(), ...parts];
-}
-
-/** In memory of its own, not of Node's shared pool, so that it can be handed to another thread. */
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(lengthOf(parts));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
-
-function lengthOf(parts: readonly Uint8Array[]): number {
-  return parts.reduce((sum, part) => sum + part.length, 0);
 }

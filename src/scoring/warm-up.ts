@@ -4,9 +4,10 @@ import { joinRows } from '../batching/join-rows.ts';
 import type { BatchShape } from '../batching/queued-rows.ts';
 import type { EncodedRow } from '../features/row.ts';
 import { outliersOf } from '../features/sample-rows.ts';
+import type { WarmUpSample } from '../models/model.ts';
 import { elementCount, type Tensor } from '../tensor.ts';
 import type { RunReply } from '../workers/messages.ts';
-import type { Worker } from '../workers/worker.ts';
+import { RunFailed, type Worker } from '../workers/worker.ts';
 
 /** What warm-up needs to know of a session. */
 export type WarmUpTarget = {
@@ -33,6 +34,23 @@ const RELATIVE_TOLERANCE = 1e-4;
 /** Rejects with RunFailed if the model can't run the sample rows. */
 export async function warmSession(worker: Worker, target: WarmUpTarget): Promise<void> {
   for (let i = 0; i < RUNS_TO_WARM; i++) await runRows(worker, target, rowsFor(target, 1));
+}
+
+/** Runs what a config asks for. Rejects with RunFailed if the model can't run it, with the sample's name in front. */
+export async function runSamples(
+  worker: Worker,
+  session: number,
+  samples: readonly WarmUpSample[],
+  outputs: readonly string[],
+): Promise<void> {
+  for (const { name, count, inputs } of samples) {
+    const named = [...inputs].map(([input, tensor]) => ({ name: input, ...tensor }));
+    for (let i = 0; i < count; i++) {
+      await worker.run({ session, inputs: named, outputs }).catch((error: Error) => {
+        throw new RunFailed(`${name}: ${error.message}`, { cause: error });
+      });
+    }
+  }
 }
 
 /**

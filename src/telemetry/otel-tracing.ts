@@ -18,7 +18,7 @@ import type { CallSpan, SpanAttributes, Tracing, TracingOptions } from './tracin
 
 export class OtelTracing implements Tracing {
   readonly enabled = true;
-  readonly #ratio: number;
+  #ratio: number;
   readonly #provider: TracerProvider;
   readonly #tracer: Tracer;
 
@@ -34,7 +34,12 @@ export class OtelTracing implements Tracing {
     this.#tracer = this.#provider.getTracer('scorewire', version);
   }
 
+  setRatio(ratio: number): void {
+    this.#ratio = ratio;
+  }
+
   start(method: string, traceparent: string | undefined, startMs = performance.now()): CallSpan | undefined {
+    if (this.#ratio === 0) return undefined;
     const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent);
     const sampled = parent === undefined ? Math.random() < this.#ratio : parent.sampled;
     if (!sampled) return undefined;

@@ -19,6 +19,8 @@ export interface Tracing {
    * `scorewire.v1.ScoringService/Score`; `traceparent` the W3C header, whose caller's choice to sample is followed.
    */
   start(method: string, traceparent: string | undefined, startMs?: number): CallSpan | undefined;
+  /** Changes the share of calls that are traced, 0 to 1; without effect where tracing was off from the start. */
+  setRatio(ratio: number): void;
   /** Sends what is left, for at most `timeoutMs` (default 2,000). Never fails. */
   shutdown(timeoutMs?: number): Promise<void>;
 }
@@ -34,7 +36,7 @@ export type TracingOptions = {
   readonly warn: (message: string) => void;
 };
 
-const off: Tracing = { enabled: false, start: () => undefined, shutdown: async () => {} };
+const off: Tracing = { enabled: false, start: () => undefined, setRatio: () => {}, shutdown: async () => {} };
 
 /** Loads OpenTelemetry's tracing only when it is on. */
 export async function createTracing(options: TracingOptions): Promise<Tracing> {

@@ -8,6 +8,8 @@ import { type DataType, free, type Tensor, type TensorData } from '../tensor.ts'
 import type { LoadRequest, NamedTensor, RunRequest, ServeTask, WorkerReply, WorkerRequest } from './messages.ts';
 
 const sessions = new Map<number, Binding.InferenceSession>();
+/** Of sessions that have inputs which a run need not bring: those, ready to be fed. */
+const defaults = new Map<number, Readonly<Record<string, ort.Tensor>>>();
 
 /** The one task that Piscina gives this thread: it ends with the thread. */
 export default function serve({ port, signal }: ServeTask): never {
@@ -41,7 +43,7 @@ function answer(request: WorkerRequest): WorkerReply {
   }
 }
 
-function load({ session, source, intraOpThreads }: LoadRequest): WorkerReply {
+function load({ session, source, intraOpThreads, defaults: given = [] }: LoadRequest): WorkerReply {
   const start = performance.now();
   const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: intraOpThreads,
@@ -64,13 +66,14 @@ function load({ session, source, intraOpThreads }: LoadRequest): WorkerReply {
     created.loadModel(buffer, 0, byteLength, options);
   }
   sessions.set(session, created);
+  if (given.length > 0) defaults.set(session, Object.fromEntries(given.map((input) => [input.name, toOrt(input)])));
   return { kind: 'loaded', loadUs: (performance.now() - start) * 1000 };
 }
 
 function run({ session, inputs, outputs }: RunRequest): WorkerReply {
   const loaded = sessions.get(session);
   if (loaded === undefined) throw new Error(`session ${session} is not loaded in this worker`);
-  const feeds: Record<string, ort.Tensor> = {};
+  const feeds: Record<string, ort.Tensor> = { ...defaults.get(session) };
   for (const input of inputs) feeds[input.name] = toOrt(input);
   const fetches: Record<string, null> = {};
   for (const name of outputs) fetches[name] = null;

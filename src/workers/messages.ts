@@ -13,7 +13,14 @@ export type SessionSource =
 export type NamedTensor = Tensor & { name: string };
 
 /** Creates session `session` (a number that the pool gives out, never used twice). */
-export type LoadRequest = { kind: 'load'; session: number; source: SessionSource; intraOpThreads: number };
+export type LoadRequest = {
+  kind: 'load';
+  session: number;
+  source: SessionSource;
+  intraOpThreads: number;
+  /** Inputs that a run gets where it doesn't bring them itself; absent: none. */
+  defaults?: readonly NamedTensor[];
+};
 
 /** Runs a session once; the reply has the outputs asked for, in that order. */
 export type RunRequest = {

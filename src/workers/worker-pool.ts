@@ -1,5 +1,5 @@
 // All workers: each has every session, loaded and warm, before it gets work; one that goes away is replaced.
-import type { SessionSource } from './messages.ts';
+import type { NamedTensor, SessionSource } from './messages.ts';
 import { RunFailed, Worker } from './worker.ts';
 
 /** A session that every worker must have. */
@@ -9,6 +9,8 @@ export type SessionPlan = {
   file: string;
   source: SessionSource;
   intraOpThreads: number;
+  /** Inputs that runs need not bring; absent: none. */
+  defaults?: readonly NamedTensor[];
   /** Runs the session a few times in a worker that has just loaded it. Must not reject. */
   warmUp: (worker: Worker) => Promise<void>;
 };
@@ -80,9 +82,9 @@ export class WorkerPool {
     this.#events.ready(worker);
   }
 
-  async #load(worker: Worker, { session, source, intraOpThreads, file }: SessionPlan): Promise<void> {
+  async #load(worker: Worker, { session, source, intraOpThreads, defaults, file }: SessionPlan): Promise<void> {
     try {
-      await worker.load({ session, source, intraOpThreads });
+      await worker.load({ session, source, intraOpThreads, defaults });
     } catch (error) {
       if (!(error instanceof RunFailed)) throw error;
       throw new LoadFailed(`${file}: onnxruntime can't load it: ${error.message}`, { cause: error });

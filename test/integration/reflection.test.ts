@@ -36,7 +36,12 @@ describe.each(['v1', 'v1alpha'])('grpc.reflection.%s', (version) => {
   test('lists the services', async () => {
     const { services } = await ask(LIST_SERVICES, '*');
     expect(services).toEqual(
-      expect.arrayContaining(['grpc.health.v1.Health', 'scorewire.v1.ModelService', 'scorewire.v1.ScoringService']),
+      expect.arrayContaining([
+        'grpc.health.v1.Health',
+        'inference.GRPCInferenceService',
+        'scorewire.v1.ModelService',
+        'scorewire.v1.ScoringService',
+      ]),
     );
   });
 
@@ -47,6 +52,10 @@ describe.each(['v1', 'v1alpha'])('grpc.reflection.%s', (version) => {
     ['scorewire.v1.ScoringService.Score', 'scorewire/v1/scoring.proto'],
     ['scorewire.v1.ScoreRequest', 'scorewire/v1/scoring.proto'],
     ['google.rpc.BadRequest', 'google/rpc/error_details.proto'],
+    ['inference.GRPCInferenceService', 'inference/inference.proto'],
+    ['inference.GRPCInferenceService.ModelInfer', 'inference/inference.proto'],
+    ['inference.ModelInferRequest.InferInputTensor', 'inference/inference.proto'],
+    ['inference.ModelConfig', 'inference/model_config.proto'],
   ])('%s: its file, with all that it imports', async (symbol, file) => {
     const { files } = await ask(FILE_CONTAINING_SYMBOL, symbol);
     const byName = new Map(files.map((bytes) => [nameOf(bytes), bytes]));

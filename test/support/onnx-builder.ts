@@ -341,6 +341,29 @@ export function identityText(): Uint8Array {
   });
 }
 
+/** `x` of any type and shape -> `y`, the same. */
+export function identity(type: ElementType, dims: readonly (number | string | null)[] | undefined): Uint8Array {
+  const shape = dims === undefined ? {} : { dims };
+  return onnxModel({
+    inputs: [{ name: 'x', type, ...shape }],
+    outputs: [{ name: 'y', type, ...shape }],
+    nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+  });
+}
+
+/** `INPUT0` and `INPUT1` int32 [N, 16] -> `OUTPUT0` their sum, `OUTPUT1` their difference: the model that Triton's examples call. */
+export function addAndSubtract(): Uint8Array {
+  const tensor = (name: string): ValueDef => ({ name, type: 'int32', dims: ['N', 16] });
+  return onnxModel({
+    inputs: [tensor('INPUT0'), tensor('INPUT1')],
+    outputs: [tensor('OUTPUT0'), tensor('OUTPUT1')],
+    nodes: [
+      { op: 'Add', inputs: ['INPUT0', 'INPUT1'], outputs: ['OUTPUT0'] },
+      { op: 'Sub', inputs: ['INPUT0', 'INPUT1'], outputs: ['OUTPUT1'] },
+    ],
+  });
+}
+
 /** `x` float32 [N, width] -> `score` float32 [N, 1]: mean of the row less that of the batch. Batching changes scores. */
 export function meanOverBatch(width = 3): Uint8Array {
   return onnxModel({

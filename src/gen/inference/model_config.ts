@@ -11,7 +11,10 @@ export const protobufPackage = "inference";
 
 export const protobufFileName = "inference/model_config.proto";
 
-/** How a model is served, in Triton's words: what ModelConfig answers. */
+/**
+ * How a model is served, in Triton's words: what ModelConfig answers, and what config.pbtxt says. What of it Scorewire follows is in
+ * docs/models.md; the rest is here so that whoever reads an answer by the official descriptors reads the same.
+ */
 
 export const DataType = {
   TYPE_INVALID: 0,
@@ -142,11 +145,766 @@ export function dataTypeToJSON(object: DataType): string {
 
 export interface ModelConfig {
   name: string;
+  /** The older way to say which backend; `backend` says it too. */
   platform: string;
+  backend: string;
+  runtime: string;
+  versionPolicy?:
+    | ModelVersionPolicy
+    | undefined;
+  /** Above 0: every tensor has a dimension in front, for so many rows at most, that `dims` leave out. */
+  maxBatchSize: number;
+  input: ModelInput[];
+  output: ModelOutput[];
+  batchInput: BatchInput[];
+  batchOutput: BatchOutput[];
+  optimization?:
+    | ModelOptimizationPolicy
+    | undefined;
+  /** Absent: requests are not gathered. */
+  schedulingChoice?:
+    | { $case: "dynamicBatching"; value: ModelDynamicBatching }
+    | { $case: "sequenceBatching"; value: ModelSequenceBatching }
+    | { $case: "ensembleScheduling"; value: ModelEnsembling }
+    | undefined;
+  instanceGroup: ModelInstanceGroup[];
+  defaultModelFilename: string;
+  ccModelFilenames: Map<string, string>;
+  metricTags: Map<string, string>;
+  parameters: Map<string, ModelParameter>;
+  modelWarmup: ModelWarmup[];
+  modelOperations?: ModelOperations | undefined;
+  modelTransactionPolicy?: ModelTransactionPolicy | undefined;
+  modelRepositoryAgents?: ModelRepositoryAgents | undefined;
+  responseCache?: ModelResponseCache | undefined;
+  modelMetrics?: ModelMetrics | undefined;
+}
+
+export interface ModelConfig_CcModelFilenamesEntry {
+  key: string;
+  value: string;
+}
+
+export interface ModelConfig_MetricTagsEntry {
+  key: string;
+  value: string;
+}
+
+export interface ModelConfig_ParametersEntry {
+  key: string;
+  value?: ModelParameter | undefined;
+}
+
+/** Which of the versions on disk are served. */
+export interface ModelVersionPolicy {
+  policyChoice?:
+    | { $case: "latest"; value: ModelVersionPolicy_Latest }
+    | { $case: "all"; value: ModelVersionPolicy_All }
+    | { $case: "specific"; value: ModelVersionPolicy_Specific }
+    | undefined;
+}
+
+/** The highest ones. */
+export interface ModelVersionPolicy_Latest {
+  numVersions: number;
+}
+
+export interface ModelVersionPolicy_All {
+}
+
+export interface ModelVersionPolicy_Specific {
+  versions: bigint[];
+}
+
+export interface ModelInput {
+  name: string;
+  dataType: DataType;
+  format: ModelInput_Format;
+  /** -1 where the size is open. */
+  dims: bigint[];
+  reshape?: ModelTensorReshape | undefined;
+  isShapeTensor: boolean;
+  allowRaggedBatch: boolean;
+  /** Requests may leave it out. */
+  optional: boolean;
+  isNonLinearFormatIo: boolean;
+}
+
+export const ModelInput_Format = { FORMAT_NONE: 0, FORMAT_NHWC: 1, FORMAT_NCHW: 2 } as const;
+
+export type ModelInput_Format = typeof ModelInput_Format[keyof typeof ModelInput_Format];
+
+export namespace ModelInput_Format {
+  export type FORMAT_NONE = typeof ModelInput_Format.FORMAT_NONE;
+  export type FORMAT_NHWC = typeof ModelInput_Format.FORMAT_NHWC;
+  export type FORMAT_NCHW = typeof ModelInput_Format.FORMAT_NCHW;
+}
+
+export function modelInput_FormatFromJSON(object: any): ModelInput_Format {
+  switch (object) {
+    case 0:
+    case "FORMAT_NONE":
+      return ModelInput_Format.FORMAT_NONE;
+    case 1:
+    case "FORMAT_NHWC":
+      return ModelInput_Format.FORMAT_NHWC;
+    case 2:
+    case "FORMAT_NCHW":
+      return ModelInput_Format.FORMAT_NCHW;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelInput_Format");
+  }
+}
+
+export function modelInput_FormatToJSON(object: ModelInput_Format): string {
+  switch (object) {
+    case ModelInput_Format.FORMAT_NONE:
+      return "FORMAT_NONE";
+    case ModelInput_Format.FORMAT_NHWC:
+      return "FORMAT_NHWC";
+    case ModelInput_Format.FORMAT_NCHW:
+      return "FORMAT_NCHW";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelInput_Format");
+  }
+}
+
+export interface ModelOutput {
+  name: string;
+  dataType: DataType;
+  dims: bigint[];
+  /** A file beside the config with a label a line. */
+  labelFilename: string;
+  reshape?: ModelTensorReshape | undefined;
+  isShapeTensor: boolean;
+  isNonLinearFormatIo: boolean;
+}
+
+/** What the graph takes or gives in the place of `dims`. */
+export interface ModelTensorReshape {
+  shape: bigint[];
+}
+
+/** An input that is made from the batch itself. */
+export interface BatchInput {
+  kind: BatchInput_Kind;
+  targetName: string[];
+  dataType: DataType;
+  sourceInput: string[];
+}
+
+export const BatchInput_Kind = {
+  BATCH_ELEMENT_COUNT: 0,
+  BATCH_ACCUMULATED_ELEMENT_COUNT: 1,
+  BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO: 2,
+  BATCH_MAX_ELEMENT_COUNT_AS_SHAPE: 3,
+  BATCH_ITEM_SHAPE: 4,
+  BATCH_ITEM_SHAPE_FLATTEN: 5,
+} as const;
+
+export type BatchInput_Kind = typeof BatchInput_Kind[keyof typeof BatchInput_Kind];
+
+export namespace BatchInput_Kind {
+  export type BATCH_ELEMENT_COUNT = typeof BatchInput_Kind.BATCH_ELEMENT_COUNT;
+  export type BATCH_ACCUMULATED_ELEMENT_COUNT = typeof BatchInput_Kind.BATCH_ACCUMULATED_ELEMENT_COUNT;
+  export type BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO =
+    typeof BatchInput_Kind.BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO;
+  export type BATCH_MAX_ELEMENT_COUNT_AS_SHAPE = typeof BatchInput_Kind.BATCH_MAX_ELEMENT_COUNT_AS_SHAPE;
+  export type BATCH_ITEM_SHAPE = typeof BatchInput_Kind.BATCH_ITEM_SHAPE;
+  export type BATCH_ITEM_SHAPE_FLATTEN = typeof BatchInput_Kind.BATCH_ITEM_SHAPE_FLATTEN;
+}
+
+export function batchInput_KindFromJSON(object: any): BatchInput_Kind {
+  switch (object) {
+    case 0:
+    case "BATCH_ELEMENT_COUNT":
+      return BatchInput_Kind.BATCH_ELEMENT_COUNT;
+    case 1:
+    case "BATCH_ACCUMULATED_ELEMENT_COUNT":
+      return BatchInput_Kind.BATCH_ACCUMULATED_ELEMENT_COUNT;
+    case 2:
+    case "BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO":
+      return BatchInput_Kind.BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO;
+    case 3:
+    case "BATCH_MAX_ELEMENT_COUNT_AS_SHAPE":
+      return BatchInput_Kind.BATCH_MAX_ELEMENT_COUNT_AS_SHAPE;
+    case 4:
+    case "BATCH_ITEM_SHAPE":
+      return BatchInput_Kind.BATCH_ITEM_SHAPE;
+    case 5:
+    case "BATCH_ITEM_SHAPE_FLATTEN":
+      return BatchInput_Kind.BATCH_ITEM_SHAPE_FLATTEN;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum BatchInput_Kind");
+  }
+}
+
+export function batchInput_KindToJSON(object: BatchInput_Kind): string {
+  switch (object) {
+    case BatchInput_Kind.BATCH_ELEMENT_COUNT:
+      return "BATCH_ELEMENT_COUNT";
+    case BatchInput_Kind.BATCH_ACCUMULATED_ELEMENT_COUNT:
+      return "BATCH_ACCUMULATED_ELEMENT_COUNT";
+    case BatchInput_Kind.BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO:
+      return "BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO";
+    case BatchInput_Kind.BATCH_MAX_ELEMENT_COUNT_AS_SHAPE:
+      return "BATCH_MAX_ELEMENT_COUNT_AS_SHAPE";
+    case BatchInput_Kind.BATCH_ITEM_SHAPE:
+      return "BATCH_ITEM_SHAPE";
+    case BatchInput_Kind.BATCH_ITEM_SHAPE_FLATTEN:
+      return "BATCH_ITEM_SHAPE_FLATTEN";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum BatchInput_Kind");
+  }
+}
+
+/** An output that is taken apart by the shapes of inputs. */
+export interface BatchOutput {
+  targetName: string[];
+  kind: BatchOutput_Kind;
+  sourceInput: string[];
+}
+
+export const BatchOutput_Kind = { BATCH_SCATTER_WITH_INPUT_SHAPE: 0 } as const;
+
+export type BatchOutput_Kind = typeof BatchOutput_Kind[keyof typeof BatchOutput_Kind];
+
+export namespace BatchOutput_Kind {
+  export type BATCH_SCATTER_WITH_INPUT_SHAPE = typeof BatchOutput_Kind.BATCH_SCATTER_WITH_INPUT_SHAPE;
+}
+
+export function batchOutput_KindFromJSON(object: any): BatchOutput_Kind {
+  switch (object) {
+    case 0:
+    case "BATCH_SCATTER_WITH_INPUT_SHAPE":
+      return BatchOutput_Kind.BATCH_SCATTER_WITH_INPUT_SHAPE;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum BatchOutput_Kind");
+  }
+}
+
+export function batchOutput_KindToJSON(object: BatchOutput_Kind): string {
+  switch (object) {
+    case BatchOutput_Kind.BATCH_SCATTER_WITH_INPUT_SHAPE:
+      return "BATCH_SCATTER_WITH_INPUT_SHAPE";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum BatchOutput_Kind");
+  }
+}
+
+/** Copies of a model that run side by side. */
+export interface ModelInstanceGroup {
+  name: string;
+  kind: ModelInstanceGroup_Kind;
+  count: number;
+  rateLimiter?: ModelRateLimiter | undefined;
+  gpus: number[];
+  secondaryDevices: ModelInstanceGroup_SecondaryDevice[];
+  profile: string[];
+  passive: boolean;
+  hostPolicy: string;
+}
+
+export const ModelInstanceGroup_Kind = { KIND_AUTO: 0, KIND_GPU: 1, KIND_CPU: 2, KIND_MODEL: 3 } as const;
+
+export type ModelInstanceGroup_Kind = typeof ModelInstanceGroup_Kind[keyof typeof ModelInstanceGroup_Kind];
+
+export namespace ModelInstanceGroup_Kind {
+  export type KIND_AUTO = typeof ModelInstanceGroup_Kind.KIND_AUTO;
+  export type KIND_GPU = typeof ModelInstanceGroup_Kind.KIND_GPU;
+  export type KIND_CPU = typeof ModelInstanceGroup_Kind.KIND_CPU;
+  export type KIND_MODEL = typeof ModelInstanceGroup_Kind.KIND_MODEL;
+}
+
+export function modelInstanceGroup_KindFromJSON(object: any): ModelInstanceGroup_Kind {
+  switch (object) {
+    case 0:
+    case "KIND_AUTO":
+      return ModelInstanceGroup_Kind.KIND_AUTO;
+    case 1:
+    case "KIND_GPU":
+      return ModelInstanceGroup_Kind.KIND_GPU;
+    case 2:
+    case "KIND_CPU":
+      return ModelInstanceGroup_Kind.KIND_CPU;
+    case 3:
+    case "KIND_MODEL":
+      return ModelInstanceGroup_Kind.KIND_MODEL;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelInstanceGroup_Kind");
+  }
+}
+
+export function modelInstanceGroup_KindToJSON(object: ModelInstanceGroup_Kind): string {
+  switch (object) {
+    case ModelInstanceGroup_Kind.KIND_AUTO:
+      return "KIND_AUTO";
+    case ModelInstanceGroup_Kind.KIND_GPU:
+      return "KIND_GPU";
+    case ModelInstanceGroup_Kind.KIND_CPU:
+      return "KIND_CPU";
+    case ModelInstanceGroup_Kind.KIND_MODEL:
+      return "KIND_MODEL";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelInstanceGroup_Kind");
+  }
+}
+
+export interface ModelInstanceGroup_SecondaryDevice {
+  kind: ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind;
+  deviceId: bigint;
+}
+
+export const ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind = { KIND_NVDLA: 0 } as const;
+
+export type ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind =
+  typeof ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind[
+    keyof typeof ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind
+  ];
+
+export namespace ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind {
+  export type KIND_NVDLA = typeof ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind.KIND_NVDLA;
+}
+
+export function modelInstanceGroup_SecondaryDevice_SecondaryDeviceKindFromJSON(
+  object: any,
+): ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind {
+  switch (object) {
+    case 0:
+    case "KIND_NVDLA":
+      return ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind.KIND_NVDLA;
+    default:
+      throw new globalThis.Error(
+        "Unrecognized enum value " + object + " for enum ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind",
+      );
+  }
+}
+
+export function modelInstanceGroup_SecondaryDevice_SecondaryDeviceKindToJSON(
+  object: ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind,
+): string {
+  switch (object) {
+    case ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind.KIND_NVDLA:
+      return "KIND_NVDLA";
+    default:
+      throw new globalThis.Error(
+        "Unrecognized enum value " + object + " for enum ModelInstanceGroup_SecondaryDevice_SecondaryDeviceKind",
+      );
+  }
+}
+
+export interface ModelRateLimiter {
+  resources: ModelRateLimiter_Resource[];
+  priority: number;
+}
+
+export interface ModelRateLimiter_Resource {
+  name: string;
+  global: boolean;
+  count: number;
+}
+
+export interface ModelOptimizationPolicy {
+  graph?: ModelOptimizationPolicy_Graph | undefined;
+  priority: ModelOptimizationPolicy_ModelPriority;
+  cuda?: ModelOptimizationPolicy_Cuda | undefined;
+  executionAccelerators?: ModelOptimizationPolicy_ExecutionAccelerators | undefined;
+  inputPinnedMemory?: ModelOptimizationPolicy_PinnedMemoryBuffer | undefined;
+  outputPinnedMemory?: ModelOptimizationPolicy_PinnedMemoryBuffer | undefined;
+  gatherKernelBufferThreshold: number;
+  eagerBatching: boolean;
+}
+
+export const ModelOptimizationPolicy_ModelPriority = { PRIORITY_DEFAULT: 0, PRIORITY_MAX: 1, PRIORITY_MIN: 2 } as const;
+
+export type ModelOptimizationPolicy_ModelPriority =
+  typeof ModelOptimizationPolicy_ModelPriority[keyof typeof ModelOptimizationPolicy_ModelPriority];
+
+export namespace ModelOptimizationPolicy_ModelPriority {
+  export type PRIORITY_DEFAULT = typeof ModelOptimizationPolicy_ModelPriority.PRIORITY_DEFAULT;
+  export type PRIORITY_MAX = typeof ModelOptimizationPolicy_ModelPriority.PRIORITY_MAX;
+  export type PRIORITY_MIN = typeof ModelOptimizationPolicy_ModelPriority.PRIORITY_MIN;
+}
+
+export function modelOptimizationPolicy_ModelPriorityFromJSON(object: any): ModelOptimizationPolicy_ModelPriority {
+  switch (object) {
+    case 0:
+    case "PRIORITY_DEFAULT":
+      return ModelOptimizationPolicy_ModelPriority.PRIORITY_DEFAULT;
+    case 1:
+    case "PRIORITY_MAX":
+      return ModelOptimizationPolicy_ModelPriority.PRIORITY_MAX;
+    case 2:
+    case "PRIORITY_MIN":
+      return ModelOptimizationPolicy_ModelPriority.PRIORITY_MIN;
+    default:
+      throw new globalThis.Error(
+        "Unrecognized enum value " + object + " for enum ModelOptimizationPolicy_ModelPriority",
+      );
+  }
+}
+
+export function modelOptimizationPolicy_ModelPriorityToJSON(object: ModelOptimizationPolicy_ModelPriority): string {
+  switch (object) {
+    case ModelOptimizationPolicy_ModelPriority.PRIORITY_DEFAULT:
+      return "PRIORITY_DEFAULT";
+    case ModelOptimizationPolicy_ModelPriority.PRIORITY_MAX:
+      return "PRIORITY_MAX";
+    case ModelOptimizationPolicy_ModelPriority.PRIORITY_MIN:
+      return "PRIORITY_MIN";
+    default:
+      throw new globalThis.Error(
+        "Unrecognized enum value " + object + " for enum ModelOptimizationPolicy_ModelPriority",
+      );
+  }
+}
+
+export interface ModelOptimizationPolicy_Graph {
+  level: number;
+}
+
+export interface ModelOptimizationPolicy_Cuda {
+  graphs: boolean;
+  busyWaitEvents: boolean;
+  graphSpec: ModelOptimizationPolicy_Cuda_GraphSpec[];
+  outputCopyStream: boolean;
+}
+
+export interface ModelOptimizationPolicy_Cuda_GraphSpec {
+  batchSize: number;
+  input: Map<string, ModelOptimizationPolicy_Cuda_GraphSpec_Shape>;
+  graphLowerBound?: ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound | undefined;
+}
+
+export interface ModelOptimizationPolicy_Cuda_GraphSpec_Shape {
+  dim: bigint[];
+}
+
+export interface ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound {
+  batchSize: number;
+  input: Map<string, ModelOptimizationPolicy_Cuda_GraphSpec_Shape>;
+}
+
+export interface ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry {
+  key: string;
+  value?: ModelOptimizationPolicy_Cuda_GraphSpec_Shape | undefined;
+}
+
+export interface ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry {
+  key: string;
+  value?: ModelOptimizationPolicy_Cuda_GraphSpec_Shape | undefined;
+}
+
+export interface ModelOptimizationPolicy_ExecutionAccelerators {
+  gpuExecutionAccelerator: ModelOptimizationPolicy_ExecutionAccelerators_Accelerator[];
+  cpuExecutionAccelerator: ModelOptimizationPolicy_ExecutionAccelerators_Accelerator[];
+}
+
+export interface ModelOptimizationPolicy_ExecutionAccelerators_Accelerator {
+  name: string;
+  parameters: Map<string, string>;
+}
+
+export interface ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry {
+  key: string;
+  value: string;
+}
+
+export interface ModelOptimizationPolicy_PinnedMemoryBuffer {
+  enable: boolean;
+}
+
+/** How long requests may wait, and how many of them. */
+export interface ModelQueuePolicy {
+  timeoutAction: ModelQueuePolicy_TimeoutAction;
+  /** 0: as long as it takes. */
+  defaultTimeoutMicroseconds: bigint;
+  /** Whether a request's own `timeout` counts, where it is shorter. */
+  allowTimeoutOverride: boolean;
+  /** 0: without a limit. */
+  maxQueueSize: number;
+}
+
+export const ModelQueuePolicy_TimeoutAction = {
+  REJECT: 0,
+  /** DELAY - Runs it all the same, after those that are in time. */
+  DELAY: 1,
+} as const;
+
+export type ModelQueuePolicy_TimeoutAction =
+  typeof ModelQueuePolicy_TimeoutAction[keyof typeof ModelQueuePolicy_TimeoutAction];
+
+export namespace ModelQueuePolicy_TimeoutAction {
+  export type REJECT = typeof ModelQueuePolicy_TimeoutAction.REJECT;
+  export type DELAY = typeof ModelQueuePolicy_TimeoutAction.DELAY;
+}
+
+export function modelQueuePolicy_TimeoutActionFromJSON(object: any): ModelQueuePolicy_TimeoutAction {
+  switch (object) {
+    case 0:
+    case "REJECT":
+      return ModelQueuePolicy_TimeoutAction.REJECT;
+    case 1:
+    case "DELAY":
+      return ModelQueuePolicy_TimeoutAction.DELAY;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelQueuePolicy_TimeoutAction");
+  }
+}
+
+export function modelQueuePolicy_TimeoutActionToJSON(object: ModelQueuePolicy_TimeoutAction): string {
+  switch (object) {
+    case ModelQueuePolicy_TimeoutAction.REJECT:
+      return "REJECT";
+    case ModelQueuePolicy_TimeoutAction.DELAY:
+      return "DELAY";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelQueuePolicy_TimeoutAction");
+  }
+}
+
+/** Requests are gathered into batches. */
+export interface ModelDynamicBatching {
+  preferredBatchSize: number[];
+  maxQueueDelayMicroseconds: bigint;
+  preserveOrdering: boolean;
+  priorityLevels: bigint;
+  defaultPriorityLevel: bigint;
+  defaultQueuePolicy?: ModelQueuePolicy | undefined;
+  priorityQueuePolicy: Map<bigint, ModelQueuePolicy>;
+}
+
+export interface ModelDynamicBatching_PriorityQueuePolicyEntry {
+  key: bigint;
+  value?: ModelQueuePolicy | undefined;
+}
+
+/** Requests of a sequence go to the same copy of the model. */
+export interface ModelSequenceBatching {
+  strategyChoice?: { $case: "direct"; value: ModelSequenceBatching_StrategyDirect } | {
+    $case: "oldest";
+    value: ModelSequenceBatching_StrategyOldest;
+  } | undefined;
+  maxSequenceIdleMicroseconds: bigint;
+  controlInput: ModelSequenceBatching_ControlInput[];
+  state: ModelSequenceBatching_State[];
+  iterativeSequence: boolean;
+}
+
+export interface ModelSequenceBatching_Control {
+  kind: ModelSequenceBatching_Control_Kind;
+  int32FalseTrue: number[];
+  fp32FalseTrue: number[];
+  boolFalseTrue: boolean[];
+  dataType: DataType;
+}
+
+export const ModelSequenceBatching_Control_Kind = {
+  CONTROL_SEQUENCE_START: 0,
+  CONTROL_SEQUENCE_READY: 1,
+  CONTROL_SEQUENCE_END: 2,
+  CONTROL_SEQUENCE_CORRID: 3,
+} as const;
+
+export type ModelSequenceBatching_Control_Kind =
+  typeof ModelSequenceBatching_Control_Kind[keyof typeof ModelSequenceBatching_Control_Kind];
+
+export namespace ModelSequenceBatching_Control_Kind {
+  export type CONTROL_SEQUENCE_START = typeof ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_START;
+  export type CONTROL_SEQUENCE_READY = typeof ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_READY;
+  export type CONTROL_SEQUENCE_END = typeof ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_END;
+  export type CONTROL_SEQUENCE_CORRID = typeof ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_CORRID;
+}
+
+export function modelSequenceBatching_Control_KindFromJSON(object: any): ModelSequenceBatching_Control_Kind {
+  switch (object) {
+    case 0:
+    case "CONTROL_SEQUENCE_START":
+      return ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_START;
+    case 1:
+    case "CONTROL_SEQUENCE_READY":
+      return ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_READY;
+    case 2:
+    case "CONTROL_SEQUENCE_END":
+      return ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_END;
+    case 3:
+    case "CONTROL_SEQUENCE_CORRID":
+      return ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_CORRID;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelSequenceBatching_Control_Kind");
+  }
+}
+
+export function modelSequenceBatching_Control_KindToJSON(object: ModelSequenceBatching_Control_Kind): string {
+  switch (object) {
+    case ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_START:
+      return "CONTROL_SEQUENCE_START";
+    case ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_READY:
+      return "CONTROL_SEQUENCE_READY";
+    case ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_END:
+      return "CONTROL_SEQUENCE_END";
+    case ModelSequenceBatching_Control_Kind.CONTROL_SEQUENCE_CORRID:
+      return "CONTROL_SEQUENCE_CORRID";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum ModelSequenceBatching_Control_Kind");
+  }
+}
+
+export interface ModelSequenceBatching_ControlInput {
+  name: string;
+  control: ModelSequenceBatching_Control[];
+}
+
+export interface ModelSequenceBatching_InitialState {
+  dataType: DataType;
+  dims: bigint[];
+  stateData?: { $case: "zeroData"; value: boolean } | { $case: "dataFile"; value: string } | undefined;
+  name: string;
+}
+
+export interface ModelSequenceBatching_State {
+  inputName: string;
+  outputName: string;
+  dataType: DataType;
+  dims: bigint[];
+  initialState: ModelSequenceBatching_InitialState[];
+  useSameBufferForInputOutput: boolean;
+  useGrowableMemory: boolean;
+}
+
+export interface ModelSequenceBatching_StrategyDirect {
+  maxQueueDelayMicroseconds: bigint;
+  minimumSlotUtilization: number;
+}
+
+export interface ModelSequenceBatching_StrategyOldest {
+  maxCandidateSequences: number;
+  preferredBatchSize: number[];
+  maxQueueDelayMicroseconds: bigint;
+  preserveOrdering: boolean;
+}
+
+/** Models one behind the other. */
+export interface ModelEnsembling {
+  step: ModelEnsembling_Step[];
+  maxInflightRequests: number;
+}
+
+export interface ModelEnsembling_Step {
+  modelName: string;
+  modelVersion: bigint;
+  inputMap: Map<string, string>;
+  outputMap: Map<string, string>;
+  modelNamespace: string;
+}
+
+export interface ModelEnsembling_Step_InputMapEntry {
+  key: string;
+  value: string;
+}
+
+export interface ModelEnsembling_Step_OutputMapEntry {
+  key: string;
+  value: string;
+}
+
+export interface ModelParameter {
+  stringValue: string;
+}
+
+/** A request that is run before the model is ready. */
+export interface ModelWarmup {
+  name: string;
+  /** 0: no such request. */
+  batchSize: number;
+  inputs: Map<string, ModelWarmup_Input>;
+  /** How often; 0 is once. */
+  count: number;
+}
+
+export interface ModelWarmup_Input {
+  dataType: DataType;
+  dims: bigint[];
+  inputDataType?: { $case: "zeroData"; value: boolean } | { $case: "randomData"; value: boolean } | //
+  /** In the folder `warmup` beside the config. */
+  { $case: "inputDataFile"; value: string } | undefined;
+}
+
+export interface ModelWarmup_InputsEntry {
+  key: string;
+  value?: ModelWarmup_Input | undefined;
+}
+
+export interface ModelOperations {
+  opLibraryFilename: string[];
+}
+
+export interface ModelTransactionPolicy {
+  /** A request may have any number of responses. */
+  decoupled: boolean;
+}
+
+export interface ModelRepositoryAgents {
+  agents: ModelRepositoryAgents_Agent[];
+}
+
+export interface ModelRepositoryAgents_Agent {
+  name: string;
+  parameters: Map<string, string>;
+}
+
+export interface ModelRepositoryAgents_Agent_ParametersEntry {
+  key: string;
+  value: string;
+}
+
+export interface ModelResponseCache {
+  enable: boolean;
+}
+
+export interface ModelMetrics {
+  metricControl: ModelMetrics_MetricControl[];
+}
+
+export interface ModelMetrics_MetricControl {
+  metricIdentifier?: ModelMetrics_MetricControl_MetricIdentifier | undefined;
+  metricOptions?: { $case: "histogramOptions"; value: ModelMetrics_MetricControl_HistogramOptions } | undefined;
+}
+
+export interface ModelMetrics_MetricControl_MetricIdentifier {
+  family: string;
+}
+
+export interface ModelMetrics_MetricControl_HistogramOptions {
+  buckets: number[];
 }
 
 function createBaseModelConfig(): ModelConfig {
-  return { name: "", platform: "" };
+  return {
+    name: "",
+    platform: "",
+    backend: "",
+    runtime: "",
+    versionPolicy: undefined,
+    maxBatchSize: 0,
+    input: [],
+    output: [],
+    batchInput: [],
+    batchOutput: [],
+    optimization: undefined,
+    schedulingChoice: undefined,
+    instanceGroup: [],
+    defaultModelFilename: "",
+    ccModelFilenames: new Map(),
+    metricTags: new Map(),
+    parameters: new Map(),
+    modelWarmup: [],
+    modelOperations: undefined,
+    modelTransactionPolicy: undefined,
+    modelRepositoryAgents: undefined,
+    responseCache: undefined,
+    modelMetrics: undefined,
+  };
 }
 
 export const ModelConfig: MessageFns<ModelConfig> = {
@@ -156,6 +914,77 @@ export const ModelConfig: MessageFns<ModelConfig> = {
     }
     if (message.platform !== "") {
       writer.uint32(18).string(message.platform);
+    }
+    if (message.backend !== "") {
+      writer.uint32(138).string(message.backend);
+    }
+    if (message.runtime !== "") {
+      writer.uint32(202).string(message.runtime);
+    }
+    if (message.versionPolicy !== undefined) {
+      ModelVersionPolicy.encode(message.versionPolicy, writer.uint32(26).fork()).join();
+    }
+    if (message.maxBatchSize !== 0) {
+      writer.uint32(32).int32(message.maxBatchSize);
+    }
+    for (const v of message.input) {
+      ModelInput.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.output) {
+      ModelOutput.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.batchInput) {
+      BatchInput.encode(v!, writer.uint32(162).fork()).join();
+    }
+    for (const v of message.batchOutput) {
+      BatchOutput.encode(v!, writer.uint32(170).fork()).join();
+    }
+    if (message.optimization !== undefined) {
+      ModelOptimizationPolicy.encode(message.optimization, writer.uint32(98).fork()).join();
+    }
+    switch (message.schedulingChoice?.$case) {
+      case "dynamicBatching":
+        ModelDynamicBatching.encode(message.schedulingChoice.value, writer.uint32(90).fork()).join();
+        break;
+      case "sequenceBatching":
+        ModelSequenceBatching.encode(message.schedulingChoice.value, writer.uint32(106).fork()).join();
+        break;
+      case "ensembleScheduling":
+        ModelEnsembling.encode(message.schedulingChoice.value, writer.uint32(122).fork()).join();
+        break;
+    }
+    for (const v of message.instanceGroup) {
+      ModelInstanceGroup.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.defaultModelFilename !== "") {
+      writer.uint32(66).string(message.defaultModelFilename);
+    }
+    message.ccModelFilenames.forEach((value, key) => {
+      ModelConfig_CcModelFilenamesEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
+    });
+    message.metricTags.forEach((value, key) => {
+      ModelConfig_MetricTagsEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
+    });
+    message.parameters.forEach((value, key) => {
+      ModelConfig_ParametersEntry.encode({ key: key as any, value }, writer.uint32(114).fork()).join();
+    });
+    for (const v of message.modelWarmup) {
+      ModelWarmup.encode(v!, writer.uint32(130).fork()).join();
+    }
+    if (message.modelOperations !== undefined) {
+      ModelOperations.encode(message.modelOperations, writer.uint32(146).fork()).join();
+    }
+    if (message.modelTransactionPolicy !== undefined) {
+      ModelTransactionPolicy.encode(message.modelTransactionPolicy, writer.uint32(154).fork()).join();
+    }
+    if (message.modelRepositoryAgents !== undefined) {
+      ModelRepositoryAgents.encode(message.modelRepositoryAgents, writer.uint32(186).fork()).join();
+    }
+    if (message.responseCache !== undefined) {
+      ModelResponseCache.encode(message.responseCache, writer.uint32(194).fork()).join();
+    }
+    if (message.modelMetrics !== undefined) {
+      ModelMetrics.encode(message.modelMetrics, writer.uint32(210).fork()).join();
     }
     return writer;
   },
@@ -189,6 +1018,208 @@ export const ModelConfig: MessageFns<ModelConfig> = {
             message.platform = reader.string();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.backend = reader.string();
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.runtime = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.versionPolicy = ModelVersionPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxBatchSize = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.input.push(ModelInput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.output.push(ModelOutput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.batchInput.push(BatchInput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.batchOutput.push(BatchOutput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.optimization = ModelOptimizationPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.schedulingChoice = {
+              $case: "dynamicBatching",
+              value: ModelDynamicBatching.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.schedulingChoice = {
+              $case: "sequenceBatching",
+              value: ModelSequenceBatching.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.schedulingChoice = {
+              $case: "ensembleScheduling",
+              value: ModelEnsembling.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.instanceGroup.push(ModelInstanceGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.defaultModelFilename = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            const entry9 = ModelConfig_CcModelFilenamesEntry.decode(reader, reader.uint32());
+            if (entry9.value !== undefined) {
+              message.ccModelFilenames.set(entry9.key, entry9.value);
+            }
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = ModelConfig_MetricTagsEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.metricTags.set(entry10.key, entry10.value);
+            }
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            const entry14 = ModelConfig_ParametersEntry.decode(reader, reader.uint32());
+            if (entry14.value !== undefined) {
+              message.parameters.set(entry14.key, entry14.value);
+            }
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.modelWarmup.push(ModelWarmup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.modelOperations = ModelOperations.decode(reader, reader.uint32());
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.modelTransactionPolicy = ModelTransactionPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.modelRepositoryAgents = ModelRepositoryAgents.decode(reader, reader.uint32());
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.responseCache = ModelResponseCache.decode(reader, reader.uint32());
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.modelMetrics = ModelMetrics.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -205,6 +1236,127 @@ export const ModelConfig: MessageFns<ModelConfig> = {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       platform: isSet(object.platform) ? globalThis.String(object.platform) : "",
+      backend: isSet(object.backend) ? globalThis.String(object.backend) : "",
+      runtime: isSet(object.runtime) ? globalThis.String(object.runtime) : "",
+      versionPolicy: isSet(object.versionPolicy)
+        ? ModelVersionPolicy.fromJSON(object.versionPolicy)
+        : isSet(object.version_policy)
+        ? ModelVersionPolicy.fromJSON(object.version_policy)
+        : undefined,
+      maxBatchSize: isSet(object.maxBatchSize)
+        ? globalThis.Number(object.maxBatchSize)
+        : isSet(object.max_batch_size)
+        ? globalThis.Number(object.max_batch_size)
+        : 0,
+      input: globalThis.Array.isArray(object?.input) ? object.input.map((e: any) => ModelInput.fromJSON(e)) : [],
+      output: globalThis.Array.isArray(object?.output) ? object.output.map((e: any) => ModelOutput.fromJSON(e)) : [],
+      batchInput: globalThis.Array.isArray(object?.batchInput)
+        ? object.batchInput.map((e: any) => BatchInput.fromJSON(e))
+        : globalThis.Array.isArray(object?.batch_input)
+        ? object.batch_input.map((e: any) => BatchInput.fromJSON(e))
+        : [],
+      batchOutput: globalThis.Array.isArray(object?.batchOutput)
+        ? object.batchOutput.map((e: any) => BatchOutput.fromJSON(e))
+        : globalThis.Array.isArray(object?.batch_output)
+        ? object.batch_output.map((e: any) => BatchOutput.fromJSON(e))
+        : [],
+      optimization: isSet(object.optimization) ? ModelOptimizationPolicy.fromJSON(object.optimization) : undefined,
+      schedulingChoice: isSet(object.dynamicBatching)
+        ? { $case: "dynamicBatching", value: ModelDynamicBatching.fromJSON(object.dynamicBatching) }
+        : isSet(object.dynamic_batching)
+        ? { $case: "dynamicBatching", value: ModelDynamicBatching.fromJSON(object.dynamic_batching) }
+        : isSet(object.sequenceBatching)
+        ? { $case: "sequenceBatching", value: ModelSequenceBatching.fromJSON(object.sequenceBatching) }
+        : isSet(object.sequence_batching)
+        ? { $case: "sequenceBatching", value: ModelSequenceBatching.fromJSON(object.sequence_batching) }
+        : isSet(object.ensembleScheduling)
+        ? { $case: "ensembleScheduling", value: ModelEnsembling.fromJSON(object.ensembleScheduling) }
+        : isSet(object.ensemble_scheduling)
+        ? { $case: "ensembleScheduling", value: ModelEnsembling.fromJSON(object.ensemble_scheduling) }
+        : undefined,
+      instanceGroup: globalThis.Array.isArray(object?.instanceGroup)
+        ? object.instanceGroup.map((e: any) => ModelInstanceGroup.fromJSON(e))
+        : globalThis.Array.isArray(object?.instance_group)
+        ? object.instance_group.map((e: any) => ModelInstanceGroup.fromJSON(e))
+        : [],
+      defaultModelFilename: isSet(object.defaultModelFilename)
+        ? globalThis.String(object.defaultModelFilename)
+        : isSet(object.default_model_filename)
+        ? globalThis.String(object.default_model_filename)
+        : "",
+      ccModelFilenames: isObject(object.ccModelFilenames)
+        ? (globalThis.Object.entries(object.ccModelFilenames) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : isObject(object.cc_model_filenames)
+        ? (globalThis.Object.entries(object.cc_model_filenames) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+      metricTags: isObject(object.metricTags)
+        ? (globalThis.Object.entries(object.metricTags) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : isObject(object.metric_tags)
+        ? (globalThis.Object.entries(object.metric_tags) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+      parameters: isObject(object.parameters)
+        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
+          (acc: Map<string, ModelParameter>, [key, value]: [string, any]) => {
+            acc.set(key, ModelParameter.fromJSON(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+      modelWarmup: globalThis.Array.isArray(object?.modelWarmup)
+        ? object.modelWarmup.map((e: any) => ModelWarmup.fromJSON(e))
+        : globalThis.Array.isArray(object?.model_warmup)
+        ? object.model_warmup.map((e: any) => ModelWarmup.fromJSON(e))
+        : [],
+      modelOperations: isSet(object.modelOperations)
+        ? ModelOperations.fromJSON(object.modelOperations)
+        : isSet(object.model_operations)
+        ? ModelOperations.fromJSON(object.model_operations)
+        : undefined,
+      modelTransactionPolicy: isSet(object.modelTransactionPolicy)
+        ? ModelTransactionPolicy.fromJSON(object.modelTransactionPolicy)
+        : isSet(object.model_transaction_policy)
+        ? ModelTransactionPolicy.fromJSON(object.model_transaction_policy)
+        : undefined,
+      modelRepositoryAgents: isSet(object.modelRepositoryAgents)
+        ? ModelRepositoryAgents.fromJSON(object.modelRepositoryAgents)
+        : isSet(object.model_repository_agents)
+        ? ModelRepositoryAgents.fromJSON(object.model_repository_agents)
+        : undefined,
+      responseCache: isSet(object.responseCache)
+        ? ModelResponseCache.fromJSON(object.responseCache)
+        : isSet(object.response_cache)
+        ? ModelResponseCache.fromJSON(object.response_cache)
+        : undefined,
+      modelMetrics: isSet(object.modelMetrics)
+        ? ModelMetrics.fromJSON(object.modelMetrics)
+        : isSet(object.model_metrics)
+        ? ModelMetrics.fromJSON(object.model_metrics)
+        : undefined,
     };
   },
 
@@ -216,9 +1368,5908 @@ export const ModelConfig: MessageFns<ModelConfig> = {
     if (message.platform !== "") {
       obj.platform = message.platform;
     }
+    if (message.backend !== "") {
+      obj.backend = message.backend;
+    }
+    if (message.runtime !== "") {
+      obj.runtime = message.runtime;
+    }
+    if (message.versionPolicy !== undefined) {
+      obj.versionPolicy = ModelVersionPolicy.toJSON(message.versionPolicy);
+    }
+    if (message.maxBatchSize !== 0) {
+      obj.maxBatchSize = Math.round(message.maxBatchSize);
+    }
+    if (message.input?.length) {
+      obj.input = message.input.map((e) => ModelInput.toJSON(e));
+    }
+    if (message.output?.length) {
+      obj.output = message.output.map((e) => ModelOutput.toJSON(e));
+    }
+    if (message.batchInput?.length) {
+      obj.batchInput = message.batchInput.map((e) => BatchInput.toJSON(e));
+    }
+    if (message.batchOutput?.length) {
+      obj.batchOutput = message.batchOutput.map((e) => BatchOutput.toJSON(e));
+    }
+    if (message.optimization !== undefined) {
+      obj.optimization = ModelOptimizationPolicy.toJSON(message.optimization);
+    }
+    if (message.schedulingChoice?.$case === "dynamicBatching") {
+      obj.dynamicBatching = ModelDynamicBatching.toJSON(message.schedulingChoice.value);
+    } else if (message.schedulingChoice?.$case === "sequenceBatching") {
+      obj.sequenceBatching = ModelSequenceBatching.toJSON(message.schedulingChoice.value);
+    } else if (message.schedulingChoice?.$case === "ensembleScheduling") {
+      obj.ensembleScheduling = ModelEnsembling.toJSON(message.schedulingChoice.value);
+    }
+    if (message.instanceGroup?.length) {
+      obj.instanceGroup = message.instanceGroup.map((e) => ModelInstanceGroup.toJSON(e));
+    }
+    if (message.defaultModelFilename !== "") {
+      obj.defaultModelFilename = message.defaultModelFilename;
+    }
+    if (message.ccModelFilenames?.size) {
+      obj.ccModelFilenames = {};
+      message.ccModelFilenames.forEach((v, k) => {
+        obj.ccModelFilenames[k] = v;
+      });
+    }
+    if (message.metricTags?.size) {
+      obj.metricTags = {};
+      message.metricTags.forEach((v, k) => {
+        obj.metricTags[k] = v;
+      });
+    }
+    if (message.parameters?.size) {
+      obj.parameters = {};
+      message.parameters.forEach((v, k) => {
+        obj.parameters[k] = ModelParameter.toJSON(v);
+      });
+    }
+    if (message.modelWarmup?.length) {
+      obj.modelWarmup = message.modelWarmup.map((e) => ModelWarmup.toJSON(e));
+    }
+    if (message.modelOperations !== undefined) {
+      obj.modelOperations = ModelOperations.toJSON(message.modelOperations);
+    }
+    if (message.modelTransactionPolicy !== undefined) {
+      obj.modelTransactionPolicy = ModelTransactionPolicy.toJSON(message.modelTransactionPolicy);
+    }
+    if (message.modelRepositoryAgents !== undefined) {
+      obj.modelRepositoryAgents = ModelRepositoryAgents.toJSON(message.modelRepositoryAgents);
+    }
+    if (message.responseCache !== undefined) {
+      obj.responseCache = ModelResponseCache.toJSON(message.responseCache);
+    }
+    if (message.modelMetrics !== undefined) {
+      obj.modelMetrics = ModelMetrics.toJSON(message.modelMetrics);
+    }
     return obj;
   },
 };
+
+function createBaseModelConfig_CcModelFilenamesEntry(): ModelConfig_CcModelFilenamesEntry {
+  return { key: "", value: "" };
+}
+
+export const ModelConfig_CcModelFilenamesEntry: MessageFns<ModelConfig_CcModelFilenamesEntry> = {
+  encode(message: ModelConfig_CcModelFilenamesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelConfig_CcModelFilenamesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelConfig_CcModelFilenamesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelConfig_CcModelFilenamesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ModelConfig_CcModelFilenamesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelConfig_MetricTagsEntry(): ModelConfig_MetricTagsEntry {
+  return { key: "", value: "" };
+}
+
+export const ModelConfig_MetricTagsEntry: MessageFns<ModelConfig_MetricTagsEntry> = {
+  encode(message: ModelConfig_MetricTagsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelConfig_MetricTagsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelConfig_MetricTagsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelConfig_MetricTagsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ModelConfig_MetricTagsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelConfig_ParametersEntry(): ModelConfig_ParametersEntry {
+  return { key: "", value: undefined };
+}
+
+export const ModelConfig_ParametersEntry: MessageFns<ModelConfig_ParametersEntry> = {
+  encode(message: ModelConfig_ParametersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      ModelParameter.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelConfig_ParametersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelConfig_ParametersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = ModelParameter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelConfig_ParametersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? ModelParameter.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: ModelConfig_ParametersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = ModelParameter.toJSON(message.value);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelVersionPolicy(): ModelVersionPolicy {
+  return { policyChoice: undefined };
+}
+
+export const ModelVersionPolicy: MessageFns<ModelVersionPolicy> = {
+  encode(message: ModelVersionPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.policyChoice?.$case) {
+      case "latest":
+        ModelVersionPolicy_Latest.encode(message.policyChoice.value, writer.uint32(10).fork()).join();
+        break;
+      case "all":
+        ModelVersionPolicy_All.encode(message.policyChoice.value, writer.uint32(18).fork()).join();
+        break;
+      case "specific":
+        ModelVersionPolicy_Specific.encode(message.policyChoice.value, writer.uint32(26).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelVersionPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelVersionPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policyChoice = {
+              $case: "latest",
+              value: ModelVersionPolicy_Latest.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.policyChoice = { $case: "all", value: ModelVersionPolicy_All.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.policyChoice = {
+              $case: "specific",
+              value: ModelVersionPolicy_Specific.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelVersionPolicy {
+    return {
+      policyChoice: isSet(object.latest)
+        ? { $case: "latest", value: ModelVersionPolicy_Latest.fromJSON(object.latest) }
+        : isSet(object.all)
+        ? { $case: "all", value: ModelVersionPolicy_All.fromJSON(object.all) }
+        : isSet(object.specific)
+        ? { $case: "specific", value: ModelVersionPolicy_Specific.fromJSON(object.specific) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: ModelVersionPolicy): unknown {
+    const obj: any = {};
+    if (message.policyChoice?.$case === "latest") {
+      obj.latest = ModelVersionPolicy_Latest.toJSON(message.policyChoice.value);
+    } else if (message.policyChoice?.$case === "all") {
+      obj.all = ModelVersionPolicy_All.toJSON(message.policyChoice.value);
+    } else if (message.policyChoice?.$case === "specific") {
+      obj.specific = ModelVersionPolicy_Specific.toJSON(message.policyChoice.value);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelVersionPolicy_Latest(): ModelVersionPolicy_Latest {
+  return { numVersions: 0 };
+}
+
+export const ModelVersionPolicy_Latest: MessageFns<ModelVersionPolicy_Latest> = {
+  encode(message: ModelVersionPolicy_Latest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.numVersions !== 0) {
+      writer.uint32(8).uint32(message.numVersions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelVersionPolicy_Latest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelVersionPolicy_Latest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.numVersions = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelVersionPolicy_Latest {
+    return {
+      numVersions: isSet(object.numVersions)
+        ? globalThis.Number(object.numVersions)
+        : isSet(object.num_versions)
+        ? globalThis.Number(object.num_versions)
+        : 0,
+    };
+  },
+
+  toJSON(message: ModelVersionPolicy_Latest): unknown {
+    const obj: any = {};
+    if (message.numVersions !== 0) {
+      obj.numVersions = Math.round(message.numVersions);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelVersionPolicy_All(): ModelVersionPolicy_All {
+  return {};
+}
+
+export const ModelVersionPolicy_All: MessageFns<ModelVersionPolicy_All> = {
+  encode(_: ModelVersionPolicy_All, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelVersionPolicy_All {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelVersionPolicy_All();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ModelVersionPolicy_All {
+    return {};
+  },
+
+  toJSON(_: ModelVersionPolicy_All): unknown {
+    const obj: any = {};
+    return obj;
+  },
+};
+
+function createBaseModelVersionPolicy_Specific(): ModelVersionPolicy_Specific {
+  return { versions: [] };
+}
+
+export const ModelVersionPolicy_Specific: MessageFns<ModelVersionPolicy_Specific> = {
+  encode(message: ModelVersionPolicy_Specific, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.versions.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.versions) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field versions of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelVersionPolicy_Specific {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelVersionPolicy_Specific();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.versions.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.versions.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelVersionPolicy_Specific {
+    return { versions: globalThis.Array.isArray(object?.versions) ? object.versions.map((e: any) => BigInt(e)) : [] };
+  },
+
+  toJSON(message: ModelVersionPolicy_Specific): unknown {
+    const obj: any = {};
+    if (message.versions?.length) {
+      obj.versions = message.versions.map((e) => e.toString());
+    }
+    return obj;
+  },
+};
+
+function createBaseModelInput(): ModelInput {
+  return {
+    name: "",
+    dataType: 0,
+    format: 0,
+    dims: [],
+    reshape: undefined,
+    isShapeTensor: false,
+    allowRaggedBatch: false,
+    optional: false,
+    isNonLinearFormatIo: false,
+  };
+}
+
+export const ModelInput: MessageFns<ModelInput> = {
+  encode(message: ModelInput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.dataType !== 0) {
+      writer.uint32(16).int32(message.dataType);
+    }
+    if (message.format !== 0) {
+      writer.uint32(24).int32(message.format);
+    }
+    if (message.dims.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.dims) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field dims of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    if (message.reshape !== undefined) {
+      ModelTensorReshape.encode(message.reshape, writer.uint32(42).fork()).join();
+    }
+    if (message.isShapeTensor !== false) {
+      writer.uint32(48).bool(message.isShapeTensor);
+    }
+    if (message.allowRaggedBatch !== false) {
+      writer.uint32(56).bool(message.allowRaggedBatch);
+    }
+    if (message.optional !== false) {
+      writer.uint32(64).bool(message.optional);
+    }
+    if (message.isNonLinearFormatIo !== false) {
+      writer.uint32(72).bool(message.isNonLinearFormatIo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelInput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dataType = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.format = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.dims.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dims.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reshape = ModelTensorReshape.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.isShapeTensor = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.allowRaggedBatch = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.optional = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.isNonLinearFormatIo = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelInput {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      dataType: isSet(object.dataType)
+        ? dataTypeFromJSON(object.dataType)
+        : isSet(object.data_type)
+        ? dataTypeFromJSON(object.data_type)
+        : 0,
+      format: isSet(object.format) ? modelInput_FormatFromJSON(object.format) : 0,
+      dims: globalThis.Array.isArray(object?.dims) ? object.dims.map((e: any) => BigInt(e)) : [],
+      reshape: isSet(object.reshape) ? ModelTensorReshape.fromJSON(object.reshape) : undefined,
+      isShapeTensor: isSet(object.isShapeTensor)
+        ? globalThis.Boolean(object.isShapeTensor)
+        : isSet(object.is_shape_tensor)
+        ? globalThis.Boolean(object.is_shape_tensor)
+        : false,
+      allowRaggedBatch: isSet(object.allowRaggedBatch)
+        ? globalThis.Boolean(object.allowRaggedBatch)
+        : isSet(object.allow_ragged_batch)
+        ? globalThis.Boolean(object.allow_ragged_batch)
+        : false,
+      optional: isSet(object.optional) ? globalThis.Boolean(object.optional) : false,
+      isNonLinearFormatIo: isSet(object.isNonLinearFormatIo)
+        ? globalThis.Boolean(object.isNonLinearFormatIo)
+        : isSet(object.is_non_linear_format_io)
+        ? globalThis.Boolean(object.is_non_linear_format_io)
+        : false,
+    };
+  },
+
+  toJSON(message: ModelInput): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.dataType !== 0) {
+      obj.dataType = dataTypeToJSON(message.dataType);
+    }
+    if (message.format !== 0) {
+      obj.format = modelInput_FormatToJSON(message.format);
+    }
+    if (message.dims?.length) {
+      obj.dims = message.dims.map((e) => e.toString());
+    }
+    if (message.reshape !== undefined) {
+      obj.reshape = ModelTensorReshape.toJSON(message.reshape);
+    }
+    if (message.isShapeTensor !== false) {
+      obj.isShapeTensor = message.isShapeTensor;
+    }
+    if (message.allowRaggedBatch !== false) {
+      obj.allowRaggedBatch = message.allowRaggedBatch;
+    }
+    if (message.optional !== false) {
+      obj.optional = message.optional;
+    }
+    if (message.isNonLinearFormatIo !== false) {
+      obj.isNonLinearFormatIo = message.isNonLinearFormatIo;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOutput(): ModelOutput {
+  return {
+    name: "",
+    dataType: 0,
+    dims: [],
+    labelFilename: "",
+    reshape: undefined,
+    isShapeTensor: false,
+    isNonLinearFormatIo: false,
+  };
+}
+
+export const ModelOutput: MessageFns<ModelOutput> = {
+  encode(message: ModelOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.dataType !== 0) {
+      writer.uint32(16).int32(message.dataType);
+    }
+    if (message.dims.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.dims) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field dims of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    if (message.labelFilename !== "") {
+      writer.uint32(34).string(message.labelFilename);
+    }
+    if (message.reshape !== undefined) {
+      ModelTensorReshape.encode(message.reshape, writer.uint32(42).fork()).join();
+    }
+    if (message.isShapeTensor !== false) {
+      writer.uint32(48).bool(message.isShapeTensor);
+    }
+    if (message.isNonLinearFormatIo !== false) {
+      writer.uint32(56).bool(message.isNonLinearFormatIo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dataType = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.dims.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dims.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.labelFilename = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reshape = ModelTensorReshape.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.isShapeTensor = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.isNonLinearFormatIo = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOutput {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      dataType: isSet(object.dataType)
+        ? dataTypeFromJSON(object.dataType)
+        : isSet(object.data_type)
+        ? dataTypeFromJSON(object.data_type)
+        : 0,
+      dims: globalThis.Array.isArray(object?.dims) ? object.dims.map((e: any) => BigInt(e)) : [],
+      labelFilename: isSet(object.labelFilename)
+        ? globalThis.String(object.labelFilename)
+        : isSet(object.label_filename)
+        ? globalThis.String(object.label_filename)
+        : "",
+      reshape: isSet(object.reshape) ? ModelTensorReshape.fromJSON(object.reshape) : undefined,
+      isShapeTensor: isSet(object.isShapeTensor)
+        ? globalThis.Boolean(object.isShapeTensor)
+        : isSet(object.is_shape_tensor)
+        ? globalThis.Boolean(object.is_shape_tensor)
+        : false,
+      isNonLinearFormatIo: isSet(object.isNonLinearFormatIo)
+        ? globalThis.Boolean(object.isNonLinearFormatIo)
+        : isSet(object.is_non_linear_format_io)
+        ? globalThis.Boolean(object.is_non_linear_format_io)
+        : false,
+    };
+  },
+
+  toJSON(message: ModelOutput): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.dataType !== 0) {
+      obj.dataType = dataTypeToJSON(message.dataType);
+    }
+    if (message.dims?.length) {
+      obj.dims = message.dims.map((e) => e.toString());
+    }
+    if (message.labelFilename !== "") {
+      obj.labelFilename = message.labelFilename;
+    }
+    if (message.reshape !== undefined) {
+      obj.reshape = ModelTensorReshape.toJSON(message.reshape);
+    }
+    if (message.isShapeTensor !== false) {
+      obj.isShapeTensor = message.isShapeTensor;
+    }
+    if (message.isNonLinearFormatIo !== false) {
+      obj.isNonLinearFormatIo = message.isNonLinearFormatIo;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelTensorReshape(): ModelTensorReshape {
+  return { shape: [] };
+}
+
+export const ModelTensorReshape: MessageFns<ModelTensorReshape> = {
+  encode(message: ModelTensorReshape, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.shape.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.shape) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field shape of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelTensorReshape {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelTensorReshape();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.shape.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.shape.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelTensorReshape {
+    return { shape: globalThis.Array.isArray(object?.shape) ? object.shape.map((e: any) => BigInt(e)) : [] };
+  },
+
+  toJSON(message: ModelTensorReshape): unknown {
+    const obj: any = {};
+    if (message.shape?.length) {
+      obj.shape = message.shape.map((e) => e.toString());
+    }
+    return obj;
+  },
+};
+
+function createBaseBatchInput(): BatchInput {
+  return { kind: 0, targetName: [], dataType: 0, sourceInput: [] };
+}
+
+export const BatchInput: MessageFns<BatchInput> = {
+  encode(message: BatchInput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    for (const v of message.targetName) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.dataType !== 0) {
+      writer.uint32(24).int32(message.dataType);
+    }
+    for (const v of message.sourceInput) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchInput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targetName.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dataType = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sourceInput.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BatchInput {
+    return {
+      kind: isSet(object.kind) ? batchInput_KindFromJSON(object.kind) : 0,
+      targetName: globalThis.Array.isArray(object?.targetName)
+        ? object.targetName.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.target_name)
+        ? object.target_name.map((e: any) => globalThis.String(e))
+        : [],
+      dataType: isSet(object.dataType)
+        ? dataTypeFromJSON(object.dataType)
+        : isSet(object.data_type)
+        ? dataTypeFromJSON(object.data_type)
+        : 0,
+      sourceInput: globalThis.Array.isArray(object?.sourceInput)
+        ? object.sourceInput.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.source_input)
+        ? object.source_input.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: BatchInput): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = batchInput_KindToJSON(message.kind);
+    }
+    if (message.targetName?.length) {
+      obj.targetName = message.targetName;
+    }
+    if (message.dataType !== 0) {
+      obj.dataType = dataTypeToJSON(message.dataType);
+    }
+    if (message.sourceInput?.length) {
+      obj.sourceInput = message.sourceInput;
+    }
+    return obj;
+  },
+};
+
+function createBaseBatchOutput(): BatchOutput {
+  return { targetName: [], kind: 0, sourceInput: [] };
+}
+
+export const BatchOutput: MessageFns<BatchOutput> = {
+  encode(message: BatchOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.targetName) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    for (const v of message.sourceInput) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.targetName.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sourceInput.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BatchOutput {
+    return {
+      targetName: globalThis.Array.isArray(object?.targetName)
+        ? object.targetName.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.target_name)
+        ? object.target_name.map((e: any) => globalThis.String(e))
+        : [],
+      kind: isSet(object.kind) ? batchOutput_KindFromJSON(object.kind) : 0,
+      sourceInput: globalThis.Array.isArray(object?.sourceInput)
+        ? object.sourceInput.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.source_input)
+        ? object.source_input.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: BatchOutput): unknown {
+    const obj: any = {};
+    if (message.targetName?.length) {
+      obj.targetName = message.targetName;
+    }
+    if (message.kind !== 0) {
+      obj.kind = batchOutput_KindToJSON(message.kind);
+    }
+    if (message.sourceInput?.length) {
+      obj.sourceInput = message.sourceInput;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelInstanceGroup(): ModelInstanceGroup {
+  return {
+    name: "",
+    kind: 0,
+    count: 0,
+    rateLimiter: undefined,
+    gpus: [],
+    secondaryDevices: [],
+    profile: [],
+    passive: false,
+    hostPolicy: "",
+  };
+}
+
+export const ModelInstanceGroup: MessageFns<ModelInstanceGroup> = {
+  encode(message: ModelInstanceGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(32).int32(message.kind);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).int32(message.count);
+    }
+    if (message.rateLimiter !== undefined) {
+      ModelRateLimiter.encode(message.rateLimiter, writer.uint32(50).fork()).join();
+    }
+    if (message.gpus.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.gpus) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.secondaryDevices) {
+      ModelInstanceGroup_SecondaryDevice.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.profile) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.passive !== false) {
+      writer.uint32(56).bool(message.passive);
+    }
+    if (message.hostPolicy !== "") {
+      writer.uint32(74).string(message.hostPolicy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelInstanceGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelInstanceGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.rateLimiter = ModelRateLimiter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.gpus.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.gpus.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.secondaryDevices.push(ModelInstanceGroup_SecondaryDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.profile.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.passive = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.hostPolicy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelInstanceGroup {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      kind: isSet(object.kind) ? modelInstanceGroup_KindFromJSON(object.kind) : 0,
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      rateLimiter: isSet(object.rateLimiter)
+        ? ModelRateLimiter.fromJSON(object.rateLimiter)
+        : isSet(object.rate_limiter)
+        ? ModelRateLimiter.fromJSON(object.rate_limiter)
+        : undefined,
+      gpus: globalThis.Array.isArray(object?.gpus) ? object.gpus.map((e: any) => globalThis.Number(e)) : [],
+      secondaryDevices: globalThis.Array.isArray(object?.secondaryDevices)
+        ? object.secondaryDevices.map((e: any) => ModelInstanceGroup_SecondaryDevice.fromJSON(e))
+        : globalThis.Array.isArray(object?.secondary_devices)
+        ? object.secondary_devices.map((e: any) => ModelInstanceGroup_SecondaryDevice.fromJSON(e))
+        : [],
+      profile: globalThis.Array.isArray(object?.profile) ? object.profile.map((e: any) => globalThis.String(e)) : [],
+      passive: isSet(object.passive) ? globalThis.Boolean(object.passive) : false,
+      hostPolicy: isSet(object.hostPolicy)
+        ? globalThis.String(object.hostPolicy)
+        : isSet(object.host_policy)
+        ? globalThis.String(object.host_policy)
+        : "",
+    };
+  },
+
+  toJSON(message: ModelInstanceGroup): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.kind !== 0) {
+      obj.kind = modelInstanceGroup_KindToJSON(message.kind);
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.rateLimiter !== undefined) {
+      obj.rateLimiter = ModelRateLimiter.toJSON(message.rateLimiter);
+    }
+    if (message.gpus?.length) {
+      obj.gpus = message.gpus.map((e) => Math.round(e));
+    }
+    if (message.secondaryDevices?.length) {
+      obj.secondaryDevices = message.secondaryDevices.map((e) => ModelInstanceGroup_SecondaryDevice.toJSON(e));
+    }
+    if (message.profile?.length) {
+      obj.profile = message.profile;
+    }
+    if (message.passive !== false) {
+      obj.passive = message.passive;
+    }
+    if (message.hostPolicy !== "") {
+      obj.hostPolicy = message.hostPolicy;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelInstanceGroup_SecondaryDevice(): ModelInstanceGroup_SecondaryDevice {
+  return { kind: 0, deviceId: 0n };
+}
+
+export const ModelInstanceGroup_SecondaryDevice: MessageFns<ModelInstanceGroup_SecondaryDevice> = {
+  encode(message: ModelInstanceGroup_SecondaryDevice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.deviceId !== 0n) {
+      if (BigInt.asIntN(64, message.deviceId) !== message.deviceId) {
+        throw new globalThis.Error("value provided for field message.deviceId of type int64 too large");
+      }
+      writer.uint32(16).int64(message.deviceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelInstanceGroup_SecondaryDevice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelInstanceGroup_SecondaryDevice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.deviceId = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelInstanceGroup_SecondaryDevice {
+    return {
+      kind: isSet(object.kind) ? modelInstanceGroup_SecondaryDevice_SecondaryDeviceKindFromJSON(object.kind) : 0,
+      deviceId: isSet(object.deviceId)
+        ? BigInt(object.deviceId)
+        : isSet(object.device_id)
+        ? BigInt(object.device_id)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ModelInstanceGroup_SecondaryDevice): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = modelInstanceGroup_SecondaryDevice_SecondaryDeviceKindToJSON(message.kind);
+    }
+    if (message.deviceId !== 0n) {
+      obj.deviceId = message.deviceId.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseModelRateLimiter(): ModelRateLimiter {
+  return { resources: [], priority: 0 };
+}
+
+export const ModelRateLimiter: MessageFns<ModelRateLimiter> = {
+  encode(message: ModelRateLimiter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.resources) {
+      ModelRateLimiter_Resource.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.priority !== 0) {
+      writer.uint32(16).uint32(message.priority);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelRateLimiter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelRateLimiter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.resources.push(ModelRateLimiter_Resource.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelRateLimiter {
+    return {
+      resources: globalThis.Array.isArray(object?.resources)
+        ? object.resources.map((e: any) => ModelRateLimiter_Resource.fromJSON(e))
+        : [],
+      priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
+    };
+  },
+
+  toJSON(message: ModelRateLimiter): unknown {
+    const obj: any = {};
+    if (message.resources?.length) {
+      obj.resources = message.resources.map((e) => ModelRateLimiter_Resource.toJSON(e));
+    }
+    if (message.priority !== 0) {
+      obj.priority = Math.round(message.priority);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelRateLimiter_Resource(): ModelRateLimiter_Resource {
+  return { name: "", global: false, count: 0 };
+}
+
+export const ModelRateLimiter_Resource: MessageFns<ModelRateLimiter_Resource> = {
+  encode(message: ModelRateLimiter_Resource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.global !== false) {
+      writer.uint32(16).bool(message.global);
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint32(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelRateLimiter_Resource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelRateLimiter_Resource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.global = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelRateLimiter_Resource {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      global: isSet(object.global) ? globalThis.Boolean(object.global) : false,
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+    };
+  },
+
+  toJSON(message: ModelRateLimiter_Resource): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.global !== false) {
+      obj.global = message.global;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy(): ModelOptimizationPolicy {
+  return {
+    graph: undefined,
+    priority: 0,
+    cuda: undefined,
+    executionAccelerators: undefined,
+    inputPinnedMemory: undefined,
+    outputPinnedMemory: undefined,
+    gatherKernelBufferThreshold: 0,
+    eagerBatching: false,
+  };
+}
+
+export const ModelOptimizationPolicy: MessageFns<ModelOptimizationPolicy> = {
+  encode(message: ModelOptimizationPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.graph !== undefined) {
+      ModelOptimizationPolicy_Graph.encode(message.graph, writer.uint32(10).fork()).join();
+    }
+    if (message.priority !== 0) {
+      writer.uint32(16).int32(message.priority);
+    }
+    if (message.cuda !== undefined) {
+      ModelOptimizationPolicy_Cuda.encode(message.cuda, writer.uint32(26).fork()).join();
+    }
+    if (message.executionAccelerators !== undefined) {
+      ModelOptimizationPolicy_ExecutionAccelerators.encode(message.executionAccelerators, writer.uint32(34).fork())
+        .join();
+    }
+    if (message.inputPinnedMemory !== undefined) {
+      ModelOptimizationPolicy_PinnedMemoryBuffer.encode(message.inputPinnedMemory, writer.uint32(42).fork()).join();
+    }
+    if (message.outputPinnedMemory !== undefined) {
+      ModelOptimizationPolicy_PinnedMemoryBuffer.encode(message.outputPinnedMemory, writer.uint32(50).fork()).join();
+    }
+    if (message.gatherKernelBufferThreshold !== 0) {
+      writer.uint32(56).uint32(message.gatherKernelBufferThreshold);
+    }
+    if (message.eagerBatching !== false) {
+      writer.uint32(64).bool(message.eagerBatching);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.graph = ModelOptimizationPolicy_Graph.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cuda = ModelOptimizationPolicy_Cuda.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.executionAccelerators = ModelOptimizationPolicy_ExecutionAccelerators.decode(
+              reader,
+              reader.uint32(),
+            );
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.inputPinnedMemory = ModelOptimizationPolicy_PinnedMemoryBuffer.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.outputPinnedMemory = ModelOptimizationPolicy_PinnedMemoryBuffer.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.gatherKernelBufferThreshold = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.eagerBatching = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy {
+    return {
+      graph: isSet(object.graph) ? ModelOptimizationPolicy_Graph.fromJSON(object.graph) : undefined,
+      priority: isSet(object.priority) ? modelOptimizationPolicy_ModelPriorityFromJSON(object.priority) : 0,
+      cuda: isSet(object.cuda) ? ModelOptimizationPolicy_Cuda.fromJSON(object.cuda) : undefined,
+      executionAccelerators: isSet(object.executionAccelerators)
+        ? ModelOptimizationPolicy_ExecutionAccelerators.fromJSON(object.executionAccelerators)
+        : isSet(object.execution_accelerators)
+        ? ModelOptimizationPolicy_ExecutionAccelerators.fromJSON(object.execution_accelerators)
+        : undefined,
+      inputPinnedMemory: isSet(object.inputPinnedMemory)
+        ? ModelOptimizationPolicy_PinnedMemoryBuffer.fromJSON(object.inputPinnedMemory)
+        : isSet(object.input_pinned_memory)
+        ? ModelOptimizationPolicy_PinnedMemoryBuffer.fromJSON(object.input_pinned_memory)
+        : undefined,
+      outputPinnedMemory: isSet(object.outputPinnedMemory)
+        ? ModelOptimizationPolicy_PinnedMemoryBuffer.fromJSON(object.outputPinnedMemory)
+        : isSet(object.output_pinned_memory)
+        ? ModelOptimizationPolicy_PinnedMemoryBuffer.fromJSON(object.output_pinned_memory)
+        : undefined,
+      gatherKernelBufferThreshold: isSet(object.gatherKernelBufferThreshold)
+        ? globalThis.Number(object.gatherKernelBufferThreshold)
+        : isSet(object.gather_kernel_buffer_threshold)
+        ? globalThis.Number(object.gather_kernel_buffer_threshold)
+        : 0,
+      eagerBatching: isSet(object.eagerBatching)
+        ? globalThis.Boolean(object.eagerBatching)
+        : isSet(object.eager_batching)
+        ? globalThis.Boolean(object.eager_batching)
+        : false,
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy): unknown {
+    const obj: any = {};
+    if (message.graph !== undefined) {
+      obj.graph = ModelOptimizationPolicy_Graph.toJSON(message.graph);
+    }
+    if (message.priority !== 0) {
+      obj.priority = modelOptimizationPolicy_ModelPriorityToJSON(message.priority);
+    }
+    if (message.cuda !== undefined) {
+      obj.cuda = ModelOptimizationPolicy_Cuda.toJSON(message.cuda);
+    }
+    if (message.executionAccelerators !== undefined) {
+      obj.executionAccelerators = ModelOptimizationPolicy_ExecutionAccelerators.toJSON(message.executionAccelerators);
+    }
+    if (message.inputPinnedMemory !== undefined) {
+      obj.inputPinnedMemory = ModelOptimizationPolicy_PinnedMemoryBuffer.toJSON(message.inputPinnedMemory);
+    }
+    if (message.outputPinnedMemory !== undefined) {
+      obj.outputPinnedMemory = ModelOptimizationPolicy_PinnedMemoryBuffer.toJSON(message.outputPinnedMemory);
+    }
+    if (message.gatherKernelBufferThreshold !== 0) {
+      obj.gatherKernelBufferThreshold = Math.round(message.gatherKernelBufferThreshold);
+    }
+    if (message.eagerBatching !== false) {
+      obj.eagerBatching = message.eagerBatching;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_Graph(): ModelOptimizationPolicy_Graph {
+  return { level: 0 };
+}
+
+export const ModelOptimizationPolicy_Graph: MessageFns<ModelOptimizationPolicy_Graph> = {
+  encode(message: ModelOptimizationPolicy_Graph, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== 0) {
+      writer.uint32(8).int32(message.level);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_Graph {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_Graph();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.level = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_Graph {
+    return { level: isSet(object.level) ? globalThis.Number(object.level) : 0 };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_Graph): unknown {
+    const obj: any = {};
+    if (message.level !== 0) {
+      obj.level = Math.round(message.level);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_Cuda(): ModelOptimizationPolicy_Cuda {
+  return { graphs: false, busyWaitEvents: false, graphSpec: [], outputCopyStream: false };
+}
+
+export const ModelOptimizationPolicy_Cuda: MessageFns<ModelOptimizationPolicy_Cuda> = {
+  encode(message: ModelOptimizationPolicy_Cuda, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.graphs !== false) {
+      writer.uint32(8).bool(message.graphs);
+    }
+    if (message.busyWaitEvents !== false) {
+      writer.uint32(16).bool(message.busyWaitEvents);
+    }
+    for (const v of message.graphSpec) {
+      ModelOptimizationPolicy_Cuda_GraphSpec.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.outputCopyStream !== false) {
+      writer.uint32(32).bool(message.outputCopyStream);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_Cuda {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_Cuda();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.graphs = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.busyWaitEvents = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.graphSpec.push(ModelOptimizationPolicy_Cuda_GraphSpec.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.outputCopyStream = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_Cuda {
+    return {
+      graphs: isSet(object.graphs) ? globalThis.Boolean(object.graphs) : false,
+      busyWaitEvents: isSet(object.busyWaitEvents)
+        ? globalThis.Boolean(object.busyWaitEvents)
+        : isSet(object.busy_wait_events)
+        ? globalThis.Boolean(object.busy_wait_events)
+        : false,
+      graphSpec: globalThis.Array.isArray(object?.graphSpec)
+        ? object.graphSpec.map((e: any) => ModelOptimizationPolicy_Cuda_GraphSpec.fromJSON(e))
+        : globalThis.Array.isArray(object?.graph_spec)
+        ? object.graph_spec.map((e: any) => ModelOptimizationPolicy_Cuda_GraphSpec.fromJSON(e))
+        : [],
+      outputCopyStream: isSet(object.outputCopyStream)
+        ? globalThis.Boolean(object.outputCopyStream)
+        : isSet(object.output_copy_stream)
+        ? globalThis.Boolean(object.output_copy_stream)
+        : false,
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_Cuda): unknown {
+    const obj: any = {};
+    if (message.graphs !== false) {
+      obj.graphs = message.graphs;
+    }
+    if (message.busyWaitEvents !== false) {
+      obj.busyWaitEvents = message.busyWaitEvents;
+    }
+    if (message.graphSpec?.length) {
+      obj.graphSpec = message.graphSpec.map((e) => ModelOptimizationPolicy_Cuda_GraphSpec.toJSON(e));
+    }
+    if (message.outputCopyStream !== false) {
+      obj.outputCopyStream = message.outputCopyStream;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_Cuda_GraphSpec(): ModelOptimizationPolicy_Cuda_GraphSpec {
+  return { batchSize: 0, input: new Map(), graphLowerBound: undefined };
+}
+
+export const ModelOptimizationPolicy_Cuda_GraphSpec: MessageFns<ModelOptimizationPolicy_Cuda_GraphSpec> = {
+  encode(message: ModelOptimizationPolicy_Cuda_GraphSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batchSize !== 0) {
+      writer.uint32(8).int32(message.batchSize);
+    }
+    message.input.forEach((value, key) => {
+      ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry.encode({ key: key as any, value }, writer.uint32(18).fork())
+        .join();
+    });
+    if (message.graphLowerBound !== undefined) {
+      ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound.encode(message.graphLowerBound, writer.uint32(26).fork())
+        .join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_Cuda_GraphSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_Cuda_GraphSpec();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.batchSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.input.set(entry2.key, entry2.value);
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.graphLowerBound = ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_Cuda_GraphSpec {
+    return {
+      batchSize: isSet(object.batchSize)
+        ? globalThis.Number(object.batchSize)
+        : isSet(object.batch_size)
+        ? globalThis.Number(object.batch_size)
+        : 0,
+      input: isObject(object.input)
+        ? (globalThis.Object.entries(object.input) as [string, any][]).reduce(
+          (acc: Map<string, ModelOptimizationPolicy_Cuda_GraphSpec_Shape>, [key, value]: [string, any]) => {
+            acc.set(key, ModelOptimizationPolicy_Cuda_GraphSpec_Shape.fromJSON(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+      graphLowerBound: isSet(object.graphLowerBound)
+        ? ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound.fromJSON(object.graphLowerBound)
+        : isSet(object.graph_lower_bound)
+        ? ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound.fromJSON(object.graph_lower_bound)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_Cuda_GraphSpec): unknown {
+    const obj: any = {};
+    if (message.batchSize !== 0) {
+      obj.batchSize = Math.round(message.batchSize);
+    }
+    if (message.input?.size) {
+      obj.input = {};
+      message.input.forEach((v, k) => {
+        obj.input[k] = ModelOptimizationPolicy_Cuda_GraphSpec_Shape.toJSON(v);
+      });
+    }
+    if (message.graphLowerBound !== undefined) {
+      obj.graphLowerBound = ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound.toJSON(message.graphLowerBound);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_Cuda_GraphSpec_Shape(): ModelOptimizationPolicy_Cuda_GraphSpec_Shape {
+  return { dim: [] };
+}
+
+export const ModelOptimizationPolicy_Cuda_GraphSpec_Shape: MessageFns<ModelOptimizationPolicy_Cuda_GraphSpec_Shape> = {
+  encode(
+    message: ModelOptimizationPolicy_Cuda_GraphSpec_Shape,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.dim.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.dim) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field dim of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_Cuda_GraphSpec_Shape {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_Cuda_GraphSpec_Shape();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.dim.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dim.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_Cuda_GraphSpec_Shape {
+    return { dim: globalThis.Array.isArray(object?.dim) ? object.dim.map((e: any) => BigInt(e)) : [] };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_Cuda_GraphSpec_Shape): unknown {
+    const obj: any = {};
+    if (message.dim?.length) {
+      obj.dim = message.dim.map((e) => e.toString());
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_Cuda_GraphSpec_LowerBound(): ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound {
+  return { batchSize: 0, input: new Map() };
+}
+
+export const ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound: MessageFns<
+  ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound
+> = {
+  encode(
+    message: ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.batchSize !== 0) {
+      writer.uint32(8).int32(message.batchSize);
+    }
+    message.input.forEach((value, key) => {
+      ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry.encode(
+        { key: key as any, value },
+        writer.uint32(18).fork(),
+      ).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_Cuda_GraphSpec_LowerBound();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.batchSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.input.set(entry2.key, entry2.value);
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound {
+    return {
+      batchSize: isSet(object.batchSize)
+        ? globalThis.Number(object.batchSize)
+        : isSet(object.batch_size)
+        ? globalThis.Number(object.batch_size)
+        : 0,
+      input: isObject(object.input)
+        ? (globalThis.Object.entries(object.input) as [string, any][]).reduce(
+          (acc: Map<string, ModelOptimizationPolicy_Cuda_GraphSpec_Shape>, [key, value]: [string, any]) => {
+            acc.set(key, ModelOptimizationPolicy_Cuda_GraphSpec_Shape.fromJSON(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound): unknown {
+    const obj: any = {};
+    if (message.batchSize !== 0) {
+      obj.batchSize = Math.round(message.batchSize);
+    }
+    if (message.input?.size) {
+      obj.input = {};
+      message.input.forEach((v, k) => {
+        obj.input[k] = ModelOptimizationPolicy_Cuda_GraphSpec_Shape.toJSON(v);
+      });
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry(): ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry {
+  return { key: "", value: undefined };
+}
+
+export const ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry: MessageFns<
+  ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry
+> = {
+  encode(
+    message: ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      ModelOptimizationPolicy_Cuda_GraphSpec_Shape.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(
+    input: BinaryReader | Uint8Array,
+    length?: number,
+  ): ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = ModelOptimizationPolicy_Cuda_GraphSpec_Shape.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? ModelOptimizationPolicy_Cuda_GraphSpec_Shape.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_Cuda_GraphSpec_LowerBound_InputEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = ModelOptimizationPolicy_Cuda_GraphSpec_Shape.toJSON(message.value);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_Cuda_GraphSpec_InputEntry(): ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry {
+  return { key: "", value: undefined };
+}
+
+export const ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry: MessageFns<
+  ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry
+> = {
+  encode(
+    message: ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      ModelOptimizationPolicy_Cuda_GraphSpec_Shape.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_Cuda_GraphSpec_InputEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = ModelOptimizationPolicy_Cuda_GraphSpec_Shape.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? ModelOptimizationPolicy_Cuda_GraphSpec_Shape.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_Cuda_GraphSpec_InputEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = ModelOptimizationPolicy_Cuda_GraphSpec_Shape.toJSON(message.value);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_ExecutionAccelerators(): ModelOptimizationPolicy_ExecutionAccelerators {
+  return { gpuExecutionAccelerator: [], cpuExecutionAccelerator: [] };
+}
+
+export const ModelOptimizationPolicy_ExecutionAccelerators: MessageFns<ModelOptimizationPolicy_ExecutionAccelerators> =
+  {
+    encode(
+      message: ModelOptimizationPolicy_ExecutionAccelerators,
+      writer: BinaryWriter = new BinaryWriter(),
+    ): BinaryWriter {
+      for (const v of message.gpuExecutionAccelerator) {
+        ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.encode(v!, writer.uint32(10).fork()).join();
+      }
+      for (const v of message.cpuExecutionAccelerator) {
+        ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.encode(v!, writer.uint32(18).fork()).join();
+      }
+      return writer;
+    },
+
+    decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_ExecutionAccelerators {
+      const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+      const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+      if (previousRecursionDepth >= 100) {
+        throw new globalThis.Error("protobuf decode recursion limit exceeded");
+      }
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+      try {
+        const end = length === undefined ? reader.len : reader.pos + length;
+        const message = createBaseModelOptimizationPolicy_ExecutionAccelerators();
+        while (reader.pos < end) {
+          const tag = reader.uint32();
+          switch (tag >>> 3) {
+            case 1: {
+              if (tag !== 10) {
+                break;
+              }
+
+              message.gpuExecutionAccelerator.push(
+                ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.decode(reader, reader.uint32()),
+              );
+              continue;
+            }
+            case 2: {
+              if (tag !== 18) {
+                break;
+              }
+
+              message.cpuExecutionAccelerator.push(
+                ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.decode(reader, reader.uint32()),
+              );
+              continue;
+            }
+          }
+          if ((tag & 7) === 4 || tag === 0) {
+            break;
+          }
+          reader.skip(tag & 7);
+        }
+        return message;
+      } finally {
+        (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+      }
+    },
+
+    fromJSON(object: any): ModelOptimizationPolicy_ExecutionAccelerators {
+      return {
+        gpuExecutionAccelerator: globalThis.Array.isArray(object?.gpuExecutionAccelerator)
+          ? object.gpuExecutionAccelerator.map((e: any) =>
+            ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.fromJSON(e)
+          )
+          : globalThis.Array.isArray(object?.gpu_execution_accelerator)
+          ? object.gpu_execution_accelerator.map((e: any) =>
+            ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.fromJSON(e)
+          )
+          : [],
+        cpuExecutionAccelerator: globalThis.Array.isArray(object?.cpuExecutionAccelerator)
+          ? object.cpuExecutionAccelerator.map((e: any) =>
+            ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.fromJSON(e)
+          )
+          : globalThis.Array.isArray(object?.cpu_execution_accelerator)
+          ? object.cpu_execution_accelerator.map((e: any) =>
+            ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.fromJSON(e)
+          )
+          : [],
+      };
+    },
+
+    toJSON(message: ModelOptimizationPolicy_ExecutionAccelerators): unknown {
+      const obj: any = {};
+      if (message.gpuExecutionAccelerator?.length) {
+        obj.gpuExecutionAccelerator = message.gpuExecutionAccelerator.map((e) =>
+          ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.toJSON(e)
+        );
+      }
+      if (message.cpuExecutionAccelerator?.length) {
+        obj.cpuExecutionAccelerator = message.cpuExecutionAccelerator.map((e) =>
+          ModelOptimizationPolicy_ExecutionAccelerators_Accelerator.toJSON(e)
+        );
+      }
+      return obj;
+    },
+  };
+
+function createBaseModelOptimizationPolicy_ExecutionAccelerators_Accelerator(): ModelOptimizationPolicy_ExecutionAccelerators_Accelerator {
+  return { name: "", parameters: new Map() };
+}
+
+export const ModelOptimizationPolicy_ExecutionAccelerators_Accelerator: MessageFns<
+  ModelOptimizationPolicy_ExecutionAccelerators_Accelerator
+> = {
+  encode(
+    message: ModelOptimizationPolicy_ExecutionAccelerators_Accelerator,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    message.parameters.forEach((value, key) => {
+      ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry.encode(
+        { key: key as any, value },
+        writer.uint32(18).fork(),
+      ).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_ExecutionAccelerators_Accelerator {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_ExecutionAccelerators_Accelerator();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry.decode(
+              reader,
+              reader.uint32(),
+            );
+            if (entry2.value !== undefined) {
+              message.parameters.set(entry2.key, entry2.value);
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_ExecutionAccelerators_Accelerator {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      parameters: isObject(object.parameters)
+        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_ExecutionAccelerators_Accelerator): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.parameters?.size) {
+      obj.parameters = {};
+      message.parameters.forEach((v, k) => {
+        obj.parameters[k] = v;
+      });
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry(): ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry {
+  return { key: "", value: "" };
+}
+
+export const ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry: MessageFns<
+  ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry
+> = {
+  encode(
+    message: ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(
+    input: BinaryReader | Uint8Array,
+    length?: number,
+  ): ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_ExecutionAccelerators_Accelerator_ParametersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOptimizationPolicy_PinnedMemoryBuffer(): ModelOptimizationPolicy_PinnedMemoryBuffer {
+  return { enable: false };
+}
+
+export const ModelOptimizationPolicy_PinnedMemoryBuffer: MessageFns<ModelOptimizationPolicy_PinnedMemoryBuffer> = {
+  encode(message: ModelOptimizationPolicy_PinnedMemoryBuffer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.enable !== false) {
+      writer.uint32(8).bool(message.enable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOptimizationPolicy_PinnedMemoryBuffer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOptimizationPolicy_PinnedMemoryBuffer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.enable = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOptimizationPolicy_PinnedMemoryBuffer {
+    return { enable: isSet(object.enable) ? globalThis.Boolean(object.enable) : false };
+  },
+
+  toJSON(message: ModelOptimizationPolicy_PinnedMemoryBuffer): unknown {
+    const obj: any = {};
+    if (message.enable !== false) {
+      obj.enable = message.enable;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelQueuePolicy(): ModelQueuePolicy {
+  return { timeoutAction: 0, defaultTimeoutMicroseconds: 0n, allowTimeoutOverride: false, maxQueueSize: 0 };
+}
+
+export const ModelQueuePolicy: MessageFns<ModelQueuePolicy> = {
+  encode(message: ModelQueuePolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.timeoutAction !== 0) {
+      writer.uint32(8).int32(message.timeoutAction);
+    }
+    if (message.defaultTimeoutMicroseconds !== 0n) {
+      if (BigInt.asUintN(64, message.defaultTimeoutMicroseconds) !== message.defaultTimeoutMicroseconds) {
+        throw new globalThis.Error(
+          "value provided for field message.defaultTimeoutMicroseconds of type uint64 too large",
+        );
+      }
+      writer.uint32(16).uint64(message.defaultTimeoutMicroseconds);
+    }
+    if (message.allowTimeoutOverride !== false) {
+      writer.uint32(24).bool(message.allowTimeoutOverride);
+    }
+    if (message.maxQueueSize !== 0) {
+      writer.uint32(32).uint32(message.maxQueueSize);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelQueuePolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelQueuePolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.timeoutAction = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.defaultTimeoutMicroseconds = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.allowTimeoutOverride = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxQueueSize = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelQueuePolicy {
+    return {
+      timeoutAction: isSet(object.timeoutAction)
+        ? modelQueuePolicy_TimeoutActionFromJSON(object.timeoutAction)
+        : isSet(object.timeout_action)
+        ? modelQueuePolicy_TimeoutActionFromJSON(object.timeout_action)
+        : 0,
+      defaultTimeoutMicroseconds: isSet(object.defaultTimeoutMicroseconds)
+        ? BigInt(object.defaultTimeoutMicroseconds)
+        : isSet(object.default_timeout_microseconds)
+        ? BigInt(object.default_timeout_microseconds)
+        : 0n,
+      allowTimeoutOverride: isSet(object.allowTimeoutOverride)
+        ? globalThis.Boolean(object.allowTimeoutOverride)
+        : isSet(object.allow_timeout_override)
+        ? globalThis.Boolean(object.allow_timeout_override)
+        : false,
+      maxQueueSize: isSet(object.maxQueueSize)
+        ? globalThis.Number(object.maxQueueSize)
+        : isSet(object.max_queue_size)
+        ? globalThis.Number(object.max_queue_size)
+        : 0,
+    };
+  },
+
+  toJSON(message: ModelQueuePolicy): unknown {
+    const obj: any = {};
+    if (message.timeoutAction !== 0) {
+      obj.timeoutAction = modelQueuePolicy_TimeoutActionToJSON(message.timeoutAction);
+    }
+    if (message.defaultTimeoutMicroseconds !== 0n) {
+      obj.defaultTimeoutMicroseconds = message.defaultTimeoutMicroseconds.toString();
+    }
+    if (message.allowTimeoutOverride !== false) {
+      obj.allowTimeoutOverride = message.allowTimeoutOverride;
+    }
+    if (message.maxQueueSize !== 0) {
+      obj.maxQueueSize = Math.round(message.maxQueueSize);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelDynamicBatching(): ModelDynamicBatching {
+  return {
+    preferredBatchSize: [],
+    maxQueueDelayMicroseconds: 0n,
+    preserveOrdering: false,
+    priorityLevels: 0n,
+    defaultPriorityLevel: 0n,
+    defaultQueuePolicy: undefined,
+    priorityQueuePolicy: new Map(),
+  };
+}
+
+export const ModelDynamicBatching: MessageFns<ModelDynamicBatching> = {
+  encode(message: ModelDynamicBatching, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.preferredBatchSize.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.preferredBatchSize) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.maxQueueDelayMicroseconds !== 0n) {
+      if (BigInt.asUintN(64, message.maxQueueDelayMicroseconds) !== message.maxQueueDelayMicroseconds) {
+        throw new globalThis.Error(
+          "value provided for field message.maxQueueDelayMicroseconds of type uint64 too large",
+        );
+      }
+      writer.uint32(16).uint64(message.maxQueueDelayMicroseconds);
+    }
+    if (message.preserveOrdering !== false) {
+      writer.uint32(24).bool(message.preserveOrdering);
+    }
+    if (message.priorityLevels !== 0n) {
+      if (BigInt.asUintN(64, message.priorityLevels) !== message.priorityLevels) {
+        throw new globalThis.Error("value provided for field message.priorityLevels of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.priorityLevels);
+    }
+    if (message.defaultPriorityLevel !== 0n) {
+      if (BigInt.asUintN(64, message.defaultPriorityLevel) !== message.defaultPriorityLevel) {
+        throw new globalThis.Error("value provided for field message.defaultPriorityLevel of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.defaultPriorityLevel);
+    }
+    if (message.defaultQueuePolicy !== undefined) {
+      ModelQueuePolicy.encode(message.defaultQueuePolicy, writer.uint32(50).fork()).join();
+    }
+    message.priorityQueuePolicy.forEach((value, key) => {
+      ModelDynamicBatching_PriorityQueuePolicyEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelDynamicBatching {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelDynamicBatching();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.preferredBatchSize.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.preferredBatchSize.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxQueueDelayMicroseconds = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.preserveOrdering = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.priorityLevels = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.defaultPriorityLevel = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.defaultQueuePolicy = ModelQueuePolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            const entry7 = ModelDynamicBatching_PriorityQueuePolicyEntry.decode(reader, reader.uint32());
+            if (entry7.value !== undefined) {
+              message.priorityQueuePolicy.set(entry7.key, entry7.value);
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelDynamicBatching {
+    return {
+      preferredBatchSize: globalThis.Array.isArray(object?.preferredBatchSize)
+        ? object.preferredBatchSize.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.preferred_batch_size)
+        ? object.preferred_batch_size.map((e: any) => globalThis.Number(e))
+        : [],
+      maxQueueDelayMicroseconds: isSet(object.maxQueueDelayMicroseconds)
+        ? BigInt(object.maxQueueDelayMicroseconds)
+        : isSet(object.max_queue_delay_microseconds)
+        ? BigInt(object.max_queue_delay_microseconds)
+        : 0n,
+      preserveOrdering: isSet(object.preserveOrdering)
+        ? globalThis.Boolean(object.preserveOrdering)
+        : isSet(object.preserve_ordering)
+        ? globalThis.Boolean(object.preserve_ordering)
+        : false,
+      priorityLevels: isSet(object.priorityLevels)
+        ? BigInt(object.priorityLevels)
+        : isSet(object.priority_levels)
+        ? BigInt(object.priority_levels)
+        : 0n,
+      defaultPriorityLevel: isSet(object.defaultPriorityLevel)
+        ? BigInt(object.defaultPriorityLevel)
+        : isSet(object.default_priority_level)
+        ? BigInt(object.default_priority_level)
+        : 0n,
+      defaultQueuePolicy: isSet(object.defaultQueuePolicy)
+        ? ModelQueuePolicy.fromJSON(object.defaultQueuePolicy)
+        : isSet(object.default_queue_policy)
+        ? ModelQueuePolicy.fromJSON(object.default_queue_policy)
+        : undefined,
+      priorityQueuePolicy: isObject(object.priorityQueuePolicy)
+        ? (globalThis.Object.entries(object.priorityQueuePolicy) as [string, any][]).reduce(
+          (acc: Map<bigint, ModelQueuePolicy>, [key, value]: [string, any]) => {
+            acc.set(BigInt(key), ModelQueuePolicy.fromJSON(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : isObject(object.priority_queue_policy)
+        ? (globalThis.Object.entries(object.priority_queue_policy) as [string, any][]).reduce(
+          (acc: Map<bigint, ModelQueuePolicy>, [key, value]: [string, any]) => {
+            acc.set(BigInt(key), ModelQueuePolicy.fromJSON(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+    };
+  },
+
+  toJSON(message: ModelDynamicBatching): unknown {
+    const obj: any = {};
+    if (message.preferredBatchSize?.length) {
+      obj.preferredBatchSize = message.preferredBatchSize.map((e) => Math.round(e));
+    }
+    if (message.maxQueueDelayMicroseconds !== 0n) {
+      obj.maxQueueDelayMicroseconds = message.maxQueueDelayMicroseconds.toString();
+    }
+    if (message.preserveOrdering !== false) {
+      obj.preserveOrdering = message.preserveOrdering;
+    }
+    if (message.priorityLevels !== 0n) {
+      obj.priorityLevels = message.priorityLevels.toString();
+    }
+    if (message.defaultPriorityLevel !== 0n) {
+      obj.defaultPriorityLevel = message.defaultPriorityLevel.toString();
+    }
+    if (message.defaultQueuePolicy !== undefined) {
+      obj.defaultQueuePolicy = ModelQueuePolicy.toJSON(message.defaultQueuePolicy);
+    }
+    if (message.priorityQueuePolicy?.size) {
+      obj.priorityQueuePolicy = {};
+      message.priorityQueuePolicy.forEach((v, k) => {
+        obj.priorityQueuePolicy[k.toString()] = ModelQueuePolicy.toJSON(v);
+      });
+    }
+    return obj;
+  },
+};
+
+function createBaseModelDynamicBatching_PriorityQueuePolicyEntry(): ModelDynamicBatching_PriorityQueuePolicyEntry {
+  return { key: 0n, value: undefined };
+}
+
+export const ModelDynamicBatching_PriorityQueuePolicyEntry: MessageFns<ModelDynamicBatching_PriorityQueuePolicyEntry> =
+  {
+    encode(
+      message: ModelDynamicBatching_PriorityQueuePolicyEntry,
+      writer: BinaryWriter = new BinaryWriter(),
+    ): BinaryWriter {
+      if (message.key !== 0n) {
+        if (BigInt.asUintN(64, message.key) !== message.key) {
+          throw new globalThis.Error("value provided for field message.key of type uint64 too large");
+        }
+        writer.uint32(8).uint64(message.key);
+      }
+      if (message.value !== undefined) {
+        ModelQueuePolicy.encode(message.value, writer.uint32(18).fork()).join();
+      }
+      return writer;
+    },
+
+    decode(input: BinaryReader | Uint8Array, length?: number): ModelDynamicBatching_PriorityQueuePolicyEntry {
+      const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+      const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+      if (previousRecursionDepth >= 100) {
+        throw new globalThis.Error("protobuf decode recursion limit exceeded");
+      }
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+      try {
+        const end = length === undefined ? reader.len : reader.pos + length;
+        const message = createBaseModelDynamicBatching_PriorityQueuePolicyEntry();
+        while (reader.pos < end) {
+          const tag = reader.uint32();
+          switch (tag >>> 3) {
+            case 1: {
+              if (tag !== 8) {
+                break;
+              }
+
+              message.key = reader.uint64() as bigint;
+              continue;
+            }
+            case 2: {
+              if (tag !== 18) {
+                break;
+              }
+
+              message.value = ModelQueuePolicy.decode(reader, reader.uint32());
+              continue;
+            }
+          }
+          if ((tag & 7) === 4 || tag === 0) {
+            break;
+          }
+          reader.skip(tag & 7);
+        }
+        return message;
+      } finally {
+        (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+      }
+    },
+
+    fromJSON(object: any): ModelDynamicBatching_PriorityQueuePolicyEntry {
+      return {
+        key: isSet(object.key) ? BigInt(object.key) : 0n,
+        value: isSet(object.value) ? ModelQueuePolicy.fromJSON(object.value) : undefined,
+      };
+    },
+
+    toJSON(message: ModelDynamicBatching_PriorityQueuePolicyEntry): unknown {
+      const obj: any = {};
+      if (message.key !== 0n) {
+        obj.key = message.key.toString();
+      }
+      if (message.value !== undefined) {
+        obj.value = ModelQueuePolicy.toJSON(message.value);
+      }
+      return obj;
+    },
+  };
+
+function createBaseModelSequenceBatching(): ModelSequenceBatching {
+  return {
+    strategyChoice: undefined,
+    maxSequenceIdleMicroseconds: 0n,
+    controlInput: [],
+    state: [],
+    iterativeSequence: false,
+  };
+}
+
+export const ModelSequenceBatching: MessageFns<ModelSequenceBatching> = {
+  encode(message: ModelSequenceBatching, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.strategyChoice?.$case) {
+      case "direct":
+        ModelSequenceBatching_StrategyDirect.encode(message.strategyChoice.value, writer.uint32(26).fork()).join();
+        break;
+      case "oldest":
+        ModelSequenceBatching_StrategyOldest.encode(message.strategyChoice.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    if (message.maxSequenceIdleMicroseconds !== 0n) {
+      if (BigInt.asUintN(64, message.maxSequenceIdleMicroseconds) !== message.maxSequenceIdleMicroseconds) {
+        throw new globalThis.Error(
+          "value provided for field message.maxSequenceIdleMicroseconds of type uint64 too large",
+        );
+      }
+      writer.uint32(8).uint64(message.maxSequenceIdleMicroseconds);
+    }
+    for (const v of message.controlInput) {
+      ModelSequenceBatching_ControlInput.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.state) {
+      ModelSequenceBatching_State.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.iterativeSequence !== false) {
+      writer.uint32(48).bool(message.iterativeSequence);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.strategyChoice = {
+              $case: "direct",
+              value: ModelSequenceBatching_StrategyDirect.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.strategyChoice = {
+              $case: "oldest",
+              value: ModelSequenceBatching_StrategyOldest.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxSequenceIdleMicroseconds = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.controlInput.push(ModelSequenceBatching_ControlInput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state.push(ModelSequenceBatching_State.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.iterativeSequence = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelSequenceBatching {
+    return {
+      strategyChoice: isSet(object.direct)
+        ? { $case: "direct", value: ModelSequenceBatching_StrategyDirect.fromJSON(object.direct) }
+        : isSet(object.oldest)
+        ? { $case: "oldest", value: ModelSequenceBatching_StrategyOldest.fromJSON(object.oldest) }
+        : undefined,
+      maxSequenceIdleMicroseconds: isSet(object.maxSequenceIdleMicroseconds)
+        ? BigInt(object.maxSequenceIdleMicroseconds)
+        : isSet(object.max_sequence_idle_microseconds)
+        ? BigInt(object.max_sequence_idle_microseconds)
+        : 0n,
+      controlInput: globalThis.Array.isArray(object?.controlInput)
+        ? object.controlInput.map((e: any) => ModelSequenceBatching_ControlInput.fromJSON(e))
+        : globalThis.Array.isArray(object?.control_input)
+        ? object.control_input.map((e: any) => ModelSequenceBatching_ControlInput.fromJSON(e))
+        : [],
+      state: globalThis.Array.isArray(object?.state)
+        ? object.state.map((e: any) => ModelSequenceBatching_State.fromJSON(e))
+        : [],
+      iterativeSequence: isSet(object.iterativeSequence)
+        ? globalThis.Boolean(object.iterativeSequence)
+        : isSet(object.iterative_sequence)
+        ? globalThis.Boolean(object.iterative_sequence)
+        : false,
+    };
+  },
+
+  toJSON(message: ModelSequenceBatching): unknown {
+    const obj: any = {};
+    if (message.strategyChoice?.$case === "direct") {
+      obj.direct = ModelSequenceBatching_StrategyDirect.toJSON(message.strategyChoice.value);
+    } else if (message.strategyChoice?.$case === "oldest") {
+      obj.oldest = ModelSequenceBatching_StrategyOldest.toJSON(message.strategyChoice.value);
+    }
+    if (message.maxSequenceIdleMicroseconds !== 0n) {
+      obj.maxSequenceIdleMicroseconds = message.maxSequenceIdleMicroseconds.toString();
+    }
+    if (message.controlInput?.length) {
+      obj.controlInput = message.controlInput.map((e) => ModelSequenceBatching_ControlInput.toJSON(e));
+    }
+    if (message.state?.length) {
+      obj.state = message.state.map((e) => ModelSequenceBatching_State.toJSON(e));
+    }
+    if (message.iterativeSequence !== false) {
+      obj.iterativeSequence = message.iterativeSequence;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelSequenceBatching_Control(): ModelSequenceBatching_Control {
+  return { kind: 0, int32FalseTrue: [], fp32FalseTrue: [], boolFalseTrue: [], dataType: 0 };
+}
+
+export const ModelSequenceBatching_Control: MessageFns<ModelSequenceBatching_Control> = {
+  encode(message: ModelSequenceBatching_Control, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.int32FalseTrue.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.int32FalseTrue) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.fp32FalseTrue.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.fp32FalseTrue) {
+        writer.float(v);
+      }
+      writer.join();
+    }
+    if (message.boolFalseTrue.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.boolFalseTrue) {
+        writer.bool(v);
+      }
+      writer.join();
+    }
+    if (message.dataType !== 0) {
+      writer.uint32(32).int32(message.dataType);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching_Control {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching_Control();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.int32FalseTrue.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.int32FalseTrue.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 29) {
+              message.fp32FalseTrue.push(reader.float());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.fp32FalseTrue.push(reader.float());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.boolFalseTrue.push(reader.bool());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.boolFalseTrue.push(reader.bool());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dataType = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelSequenceBatching_Control {
+    return {
+      kind: isSet(object.kind) ? modelSequenceBatching_Control_KindFromJSON(object.kind) : 0,
+      int32FalseTrue: globalThis.Array.isArray(object?.int32FalseTrue)
+        ? object.int32FalseTrue.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.int32_false_true)
+        ? object.int32_false_true.map((e: any) => globalThis.Number(e))
+        : [],
+      fp32FalseTrue: globalThis.Array.isArray(object?.fp32FalseTrue)
+        ? object.fp32FalseTrue.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.fp32_false_true)
+        ? object.fp32_false_true.map((e: any) => globalThis.Number(e))
+        : [],
+      boolFalseTrue: globalThis.Array.isArray(object?.boolFalseTrue)
+        ? object.boolFalseTrue.map((e: any) => globalThis.Boolean(e))
+        : globalThis.Array.isArray(object?.bool_false_true)
+        ? object.bool_false_true.map((e: any) => globalThis.Boolean(e))
+        : [],
+      dataType: isSet(object.dataType)
+        ? dataTypeFromJSON(object.dataType)
+        : isSet(object.data_type)
+        ? dataTypeFromJSON(object.data_type)
+        : 0,
+    };
+  },
+
+  toJSON(message: ModelSequenceBatching_Control): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = modelSequenceBatching_Control_KindToJSON(message.kind);
+    }
+    if (message.int32FalseTrue?.length) {
+      obj.int32FalseTrue = message.int32FalseTrue.map((e) => Math.round(e));
+    }
+    if (message.fp32FalseTrue?.length) {
+      obj.fp32FalseTrue = message.fp32FalseTrue.map((e) => floatToJson(e));
+    }
+    if (message.boolFalseTrue?.length) {
+      obj.boolFalseTrue = message.boolFalseTrue;
+    }
+    if (message.dataType !== 0) {
+      obj.dataType = dataTypeToJSON(message.dataType);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelSequenceBatching_ControlInput(): ModelSequenceBatching_ControlInput {
+  return { name: "", control: [] };
+}
+
+export const ModelSequenceBatching_ControlInput: MessageFns<ModelSequenceBatching_ControlInput> = {
+  encode(message: ModelSequenceBatching_ControlInput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.control) {
+      ModelSequenceBatching_Control.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching_ControlInput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching_ControlInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.control.push(ModelSequenceBatching_Control.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelSequenceBatching_ControlInput {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      control: globalThis.Array.isArray(object?.control)
+        ? object.control.map((e: any) => ModelSequenceBatching_Control.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ModelSequenceBatching_ControlInput): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.control?.length) {
+      obj.control = message.control.map((e) => ModelSequenceBatching_Control.toJSON(e));
+    }
+    return obj;
+  },
+};
+
+function createBaseModelSequenceBatching_InitialState(): ModelSequenceBatching_InitialState {
+  return { dataType: 0, dims: [], stateData: undefined, name: "" };
+}
+
+export const ModelSequenceBatching_InitialState: MessageFns<ModelSequenceBatching_InitialState> = {
+  encode(message: ModelSequenceBatching_InitialState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dataType !== 0) {
+      writer.uint32(8).int32(message.dataType);
+    }
+    if (message.dims.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.dims) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field dims of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    switch (message.stateData?.$case) {
+      case "zeroData":
+        writer.uint32(24).bool(message.stateData.value);
+        break;
+      case "dataFile":
+        writer.uint32(34).string(message.stateData.value);
+        break;
+    }
+    if (message.name !== "") {
+      writer.uint32(42).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching_InitialState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching_InitialState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dataType = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.dims.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dims.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.stateData = { $case: "zeroData", value: reader.bool() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stateData = { $case: "dataFile", value: reader.string() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelSequenceBatching_InitialState {
+    return {
+      dataType: isSet(object.dataType)
+        ? dataTypeFromJSON(object.dataType)
+        : isSet(object.data_type)
+        ? dataTypeFromJSON(object.data_type)
+        : 0,
+      dims: globalThis.Array.isArray(object?.dims) ? object.dims.map((e: any) => BigInt(e)) : [],
+      stateData: isSet(object.zeroData)
+        ? { $case: "zeroData", value: globalThis.Boolean(object.zeroData) }
+        : isSet(object.zero_data)
+        ? { $case: "zeroData", value: globalThis.Boolean(object.zero_data) }
+        : isSet(object.dataFile)
+        ? { $case: "dataFile", value: globalThis.String(object.dataFile) }
+        : isSet(object.data_file)
+        ? { $case: "dataFile", value: globalThis.String(object.data_file) }
+        : undefined,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+    };
+  },
+
+  toJSON(message: ModelSequenceBatching_InitialState): unknown {
+    const obj: any = {};
+    if (message.dataType !== 0) {
+      obj.dataType = dataTypeToJSON(message.dataType);
+    }
+    if (message.dims?.length) {
+      obj.dims = message.dims.map((e) => e.toString());
+    }
+    if (message.stateData?.$case === "zeroData") {
+      obj.zeroData = message.stateData.value;
+    } else if (message.stateData?.$case === "dataFile") {
+      obj.dataFile = message.stateData.value;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelSequenceBatching_State(): ModelSequenceBatching_State {
+  return {
+    inputName: "",
+    outputName: "",
+    dataType: 0,
+    dims: [],
+    initialState: [],
+    useSameBufferForInputOutput: false,
+    useGrowableMemory: false,
+  };
+}
+
+export const ModelSequenceBatching_State: MessageFns<ModelSequenceBatching_State> = {
+  encode(message: ModelSequenceBatching_State, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.inputName !== "") {
+      writer.uint32(10).string(message.inputName);
+    }
+    if (message.outputName !== "") {
+      writer.uint32(18).string(message.outputName);
+    }
+    if (message.dataType !== 0) {
+      writer.uint32(24).int32(message.dataType);
+    }
+    if (message.dims.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.dims) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field dims of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    for (const v of message.initialState) {
+      ModelSequenceBatching_InitialState.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.useSameBufferForInputOutput !== false) {
+      writer.uint32(48).bool(message.useSameBufferForInputOutput);
+    }
+    if (message.useGrowableMemory !== false) {
+      writer.uint32(56).bool(message.useGrowableMemory);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching_State {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching_State();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.inputName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outputName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dataType = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.dims.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dims.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.initialState.push(ModelSequenceBatching_InitialState.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.useSameBufferForInputOutput = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.useGrowableMemory = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelSequenceBatching_State {
+    return {
+      inputName: isSet(object.inputName)
+        ? globalThis.String(object.inputName)
+        : isSet(object.input_name)
+        ? globalThis.String(object.input_name)
+        : "",
+      outputName: isSet(object.outputName)
+        ? globalThis.String(object.outputName)
+        : isSet(object.output_name)
+        ? globalThis.String(object.output_name)
+        : "",
+      dataType: isSet(object.dataType)
+        ? dataTypeFromJSON(object.dataType)
+        : isSet(object.data_type)
+        ? dataTypeFromJSON(object.data_type)
+        : 0,
+      dims: globalThis.Array.isArray(object?.dims) ? object.dims.map((e: any) => BigInt(e)) : [],
+      initialState: globalThis.Array.isArray(object?.initialState)
+        ? object.initialState.map((e: any) => ModelSequenceBatching_InitialState.fromJSON(e))
+        : globalThis.Array.isArray(object?.initial_state)
+        ? object.initial_state.map((e: any) => ModelSequenceBatching_InitialState.fromJSON(e))
+        : [],
+      useSameBufferForInputOutput: isSet(object.useSameBufferForInputOutput)
+        ? globalThis.Boolean(object.useSameBufferForInputOutput)
+        : isSet(object.use_same_buffer_for_input_output)
+        ? globalThis.Boolean(object.use_same_buffer_for_input_output)
+        : false,
+      useGrowableMemory: isSet(object.useGrowableMemory)
+        ? globalThis.Boolean(object.useGrowableMemory)
+        : isSet(object.use_growable_memory)
+        ? globalThis.Boolean(object.use_growable_memory)
+        : false,
+    };
+  },
+
+  toJSON(message: ModelSequenceBatching_State): unknown {
+    const obj: any = {};
+    if (message.inputName !== "") {
+      obj.inputName = message.inputName;
+    }
+    if (message.outputName !== "") {
+      obj.outputName = message.outputName;
+    }
+    if (message.dataType !== 0) {
+      obj.dataType = dataTypeToJSON(message.dataType);
+    }
+    if (message.dims?.length) {
+      obj.dims = message.dims.map((e) => e.toString());
+    }
+    if (message.initialState?.length) {
+      obj.initialState = message.initialState.map((e) => ModelSequenceBatching_InitialState.toJSON(e));
+    }
+    if (message.useSameBufferForInputOutput !== false) {
+      obj.useSameBufferForInputOutput = message.useSameBufferForInputOutput;
+    }
+    if (message.useGrowableMemory !== false) {
+      obj.useGrowableMemory = message.useGrowableMemory;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelSequenceBatching_StrategyDirect(): ModelSequenceBatching_StrategyDirect {
+  return { maxQueueDelayMicroseconds: 0n, minimumSlotUtilization: 0 };
+}
+
+export const ModelSequenceBatching_StrategyDirect: MessageFns<ModelSequenceBatching_StrategyDirect> = {
+  encode(message: ModelSequenceBatching_StrategyDirect, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxQueueDelayMicroseconds !== 0n) {
+      if (BigInt.asUintN(64, message.maxQueueDelayMicroseconds) !== message.maxQueueDelayMicroseconds) {
+        throw new globalThis.Error(
+          "value provided for field message.maxQueueDelayMicroseconds of type uint64 too large",
+        );
+      }
+      writer.uint32(8).uint64(message.maxQueueDelayMicroseconds);
+    }
+    if (message.minimumSlotUtilization !== 0) {
+      writer.uint32(21).float(message.minimumSlotUtilization);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching_StrategyDirect {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching_StrategyDirect();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxQueueDelayMicroseconds = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 21) {
+              break;
+            }
+
+            message.minimumSlotUtilization = reader.float();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelSequenceBatching_StrategyDirect {
+    return {
+      maxQueueDelayMicroseconds: isSet(object.maxQueueDelayMicroseconds)
+        ? BigInt(object.maxQueueDelayMicroseconds)
+        : isSet(object.max_queue_delay_microseconds)
+        ? BigInt(object.max_queue_delay_microseconds)
+        : 0n,
+      minimumSlotUtilization: isSet(object.minimumSlotUtilization)
+        ? globalThis.Number(object.minimumSlotUtilization)
+        : isSet(object.minimum_slot_utilization)
+        ? globalThis.Number(object.minimum_slot_utilization)
+        : 0,
+    };
+  },
+
+  toJSON(message: ModelSequenceBatching_StrategyDirect): unknown {
+    const obj: any = {};
+    if (message.maxQueueDelayMicroseconds !== 0n) {
+      obj.maxQueueDelayMicroseconds = message.maxQueueDelayMicroseconds.toString();
+    }
+    if (message.minimumSlotUtilization !== 0) {
+      obj.minimumSlotUtilization = floatToJson(message.minimumSlotUtilization);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelSequenceBatching_StrategyOldest(): ModelSequenceBatching_StrategyOldest {
+  return { maxCandidateSequences: 0, preferredBatchSize: [], maxQueueDelayMicroseconds: 0n, preserveOrdering: false };
+}
+
+export const ModelSequenceBatching_StrategyOldest: MessageFns<ModelSequenceBatching_StrategyOldest> = {
+  encode(message: ModelSequenceBatching_StrategyOldest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxCandidateSequences !== 0) {
+      writer.uint32(8).int32(message.maxCandidateSequences);
+    }
+    if (message.preferredBatchSize.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.preferredBatchSize) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.maxQueueDelayMicroseconds !== 0n) {
+      if (BigInt.asUintN(64, message.maxQueueDelayMicroseconds) !== message.maxQueueDelayMicroseconds) {
+        throw new globalThis.Error(
+          "value provided for field message.maxQueueDelayMicroseconds of type uint64 too large",
+        );
+      }
+      writer.uint32(24).uint64(message.maxQueueDelayMicroseconds);
+    }
+    if (message.preserveOrdering !== false) {
+      writer.uint32(32).bool(message.preserveOrdering);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelSequenceBatching_StrategyOldest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelSequenceBatching_StrategyOldest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxCandidateSequences = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.preferredBatchSize.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.preferredBatchSize.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxQueueDelayMicroseconds = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.preserveOrdering = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelSequenceBatching_StrategyOldest {
+    return {
+      maxCandidateSequences: isSet(object.maxCandidateSequences)
+        ? globalThis.Number(object.maxCandidateSequences)
+        : isSet(object.max_candidate_sequences)
+        ? globalThis.Number(object.max_candidate_sequences)
+        : 0,
+      preferredBatchSize: globalThis.Array.isArray(object?.preferredBatchSize)
+        ? object.preferredBatchSize.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.preferred_batch_size)
+        ? object.preferred_batch_size.map((e: any) => globalThis.Number(e))
+        : [],
+      maxQueueDelayMicroseconds: isSet(object.maxQueueDelayMicroseconds)
+        ? BigInt(object.maxQueueDelayMicroseconds)
+        : isSet(object.max_queue_delay_microseconds)
+        ? BigInt(object.max_queue_delay_microseconds)
+        : 0n,
+      preserveOrdering: isSet(object.preserveOrdering)
+        ? globalThis.Boolean(object.preserveOrdering)
+        : isSet(object.preserve_ordering)
+        ? globalThis.Boolean(object.preserve_ordering)
+        : false,
+    };
+  },
+
+  toJSON(message: ModelSequenceBatching_StrategyOldest): unknown {
+    const obj: any = {};
+    if (message.maxCandidateSequences !== 0) {
+      obj.maxCandidateSequences = Math.round(message.maxCandidateSequences);
+    }
+    if (message.preferredBatchSize?.length) {
+      obj.preferredBatchSize = message.preferredBatchSize.map((e) => Math.round(e));
+    }
+    if (message.maxQueueDelayMicroseconds !== 0n) {
+      obj.maxQueueDelayMicroseconds = message.maxQueueDelayMicroseconds.toString();
+    }
+    if (message.preserveOrdering !== false) {
+      obj.preserveOrdering = message.preserveOrdering;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelEnsembling(): ModelEnsembling {
+  return { step: [], maxInflightRequests: 0 };
+}
+
+export const ModelEnsembling: MessageFns<ModelEnsembling> = {
+  encode(message: ModelEnsembling, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.step) {
+      ModelEnsembling_Step.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.maxInflightRequests !== 0) {
+      writer.uint32(16).uint32(message.maxInflightRequests);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelEnsembling {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelEnsembling();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.step.push(ModelEnsembling_Step.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxInflightRequests = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelEnsembling {
+    return {
+      step: globalThis.Array.isArray(object?.step) ? object.step.map((e: any) => ModelEnsembling_Step.fromJSON(e)) : [],
+      maxInflightRequests: isSet(object.maxInflightRequests)
+        ? globalThis.Number(object.maxInflightRequests)
+        : isSet(object.max_inflight_requests)
+        ? globalThis.Number(object.max_inflight_requests)
+        : 0,
+    };
+  },
+
+  toJSON(message: ModelEnsembling): unknown {
+    const obj: any = {};
+    if (message.step?.length) {
+      obj.step = message.step.map((e) => ModelEnsembling_Step.toJSON(e));
+    }
+    if (message.maxInflightRequests !== 0) {
+      obj.maxInflightRequests = Math.round(message.maxInflightRequests);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelEnsembling_Step(): ModelEnsembling_Step {
+  return { modelName: "", modelVersion: 0n, inputMap: new Map(), outputMap: new Map(), modelNamespace: "" };
+}
+
+export const ModelEnsembling_Step: MessageFns<ModelEnsembling_Step> = {
+  encode(message: ModelEnsembling_Step, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modelName !== "") {
+      writer.uint32(10).string(message.modelName);
+    }
+    if (message.modelVersion !== 0n) {
+      if (BigInt.asIntN(64, message.modelVersion) !== message.modelVersion) {
+        throw new globalThis.Error("value provided for field message.modelVersion of type int64 too large");
+      }
+      writer.uint32(16).int64(message.modelVersion);
+    }
+    message.inputMap.forEach((value, key) => {
+      ModelEnsembling_Step_InputMapEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    message.outputMap.forEach((value, key) => {
+      ModelEnsembling_Step_OutputMapEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    if (message.modelNamespace !== "") {
+      writer.uint32(42).string(message.modelNamespace);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelEnsembling_Step {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelEnsembling_Step();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.modelName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modelVersion = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = ModelEnsembling_Step_InputMapEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.inputMap.set(entry3.key, entry3.value);
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = ModelEnsembling_Step_OutputMapEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.outputMap.set(entry4.key, entry4.value);
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.modelNamespace = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelEnsembling_Step {
+    return {
+      modelName: isSet(object.modelName)
+        ? globalThis.String(object.modelName)
+        : isSet(object.model_name)
+        ? globalThis.String(object.model_name)
+        : "",
+      modelVersion: isSet(object.modelVersion)
+        ? BigInt(object.modelVersion)
+        : isSet(object.model_version)
+        ? BigInt(object.model_version)
+        : 0n,
+      inputMap: isObject(object.inputMap)
+        ? (globalThis.Object.entries(object.inputMap) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : isObject(object.input_map)
+        ? (globalThis.Object.entries(object.input_map) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+      outputMap: isObject(object.outputMap)
+        ? (globalThis.Object.entries(object.outputMap) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : isObject(object.output_map)
+        ? (globalThis.Object.entries(object.output_map) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+      modelNamespace: isSet(object.modelNamespace)
+        ? globalThis.String(object.modelNamespace)
+        : isSet(object.model_namespace)
+        ? globalThis.String(object.model_namespace)
+        : "",
+    };
+  },
+
+  toJSON(message: ModelEnsembling_Step): unknown {
+    const obj: any = {};
+    if (message.modelName !== "") {
+      obj.modelName = message.modelName;
+    }
+    if (message.modelVersion !== 0n) {
+      obj.modelVersion = message.modelVersion.toString();
+    }
+    if (message.inputMap?.size) {
+      obj.inputMap = {};
+      message.inputMap.forEach((v, k) => {
+        obj.inputMap[k] = v;
+      });
+    }
+    if (message.outputMap?.size) {
+      obj.outputMap = {};
+      message.outputMap.forEach((v, k) => {
+        obj.outputMap[k] = v;
+      });
+    }
+    if (message.modelNamespace !== "") {
+      obj.modelNamespace = message.modelNamespace;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelEnsembling_Step_InputMapEntry(): ModelEnsembling_Step_InputMapEntry {
+  return { key: "", value: "" };
+}
+
+export const ModelEnsembling_Step_InputMapEntry: MessageFns<ModelEnsembling_Step_InputMapEntry> = {
+  encode(message: ModelEnsembling_Step_InputMapEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelEnsembling_Step_InputMapEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelEnsembling_Step_InputMapEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelEnsembling_Step_InputMapEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ModelEnsembling_Step_InputMapEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelEnsembling_Step_OutputMapEntry(): ModelEnsembling_Step_OutputMapEntry {
+  return { key: "", value: "" };
+}
+
+export const ModelEnsembling_Step_OutputMapEntry: MessageFns<ModelEnsembling_Step_OutputMapEntry> = {
+  encode(message: ModelEnsembling_Step_OutputMapEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelEnsembling_Step_OutputMapEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelEnsembling_Step_OutputMapEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelEnsembling_Step_OutputMapEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ModelEnsembling_Step_OutputMapEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelParameter(): ModelParameter {
+  return { stringValue: "" };
+}
+
+export const ModelParameter: MessageFns<ModelParameter> = {
+  encode(message: ModelParameter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stringValue !== "") {
+      writer.uint32(10).string(message.stringValue);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelParameter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelParameter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stringValue = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelParameter {
+    return {
+      stringValue: isSet(object.stringValue)
+        ? globalThis.String(object.stringValue)
+        : isSet(object.string_value)
+        ? globalThis.String(object.string_value)
+        : "",
+    };
+  },
+
+  toJSON(message: ModelParameter): unknown {
+    const obj: any = {};
+    if (message.stringValue !== "") {
+      obj.stringValue = message.stringValue;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelWarmup(): ModelWarmup {
+  return { name: "", batchSize: 0, inputs: new Map(), count: 0 };
+}
+
+export const ModelWarmup: MessageFns<ModelWarmup> = {
+  encode(message: ModelWarmup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.batchSize !== 0) {
+      writer.uint32(16).uint32(message.batchSize);
+    }
+    message.inputs.forEach((value, key) => {
+      ModelWarmup_InputsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.count !== 0) {
+      writer.uint32(32).uint32(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelWarmup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelWarmup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.batchSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = ModelWarmup_InputsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.inputs.set(entry3.key, entry3.value);
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelWarmup {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      batchSize: isSet(object.batchSize)
+        ? globalThis.Number(object.batchSize)
+        : isSet(object.batch_size)
+        ? globalThis.Number(object.batch_size)
+        : 0,
+      inputs: isObject(object.inputs)
+        ? (globalThis.Object.entries(object.inputs) as [string, any][]).reduce(
+          (acc: Map<string, ModelWarmup_Input>, [key, value]: [string, any]) => {
+            acc.set(key, ModelWarmup_Input.fromJSON(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+    };
+  },
+
+  toJSON(message: ModelWarmup): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.batchSize !== 0) {
+      obj.batchSize = Math.round(message.batchSize);
+    }
+    if (message.inputs?.size) {
+      obj.inputs = {};
+      message.inputs.forEach((v, k) => {
+        obj.inputs[k] = ModelWarmup_Input.toJSON(v);
+      });
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelWarmup_Input(): ModelWarmup_Input {
+  return { dataType: 0, dims: [], inputDataType: undefined };
+}
+
+export const ModelWarmup_Input: MessageFns<ModelWarmup_Input> = {
+  encode(message: ModelWarmup_Input, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dataType !== 0) {
+      writer.uint32(8).int32(message.dataType);
+    }
+    if (message.dims.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.dims) {
+        if (BigInt.asIntN(64, v) !== v) {
+          throw new globalThis.Error("a value provided in array field dims of type int64 is too large");
+        }
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    switch (message.inputDataType?.$case) {
+      case "zeroData":
+        writer.uint32(24).bool(message.inputDataType.value);
+        break;
+      case "randomData":
+        writer.uint32(32).bool(message.inputDataType.value);
+        break;
+      case "inputDataFile":
+        writer.uint32(42).string(message.inputDataType.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelWarmup_Input {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelWarmup_Input();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dataType = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.dims.push(reader.int64() as bigint);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dims.push(reader.int64() as bigint);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.inputDataType = { $case: "zeroData", value: reader.bool() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.inputDataType = { $case: "randomData", value: reader.bool() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.inputDataType = { $case: "inputDataFile", value: reader.string() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelWarmup_Input {
+    return {
+      dataType: isSet(object.dataType)
+        ? dataTypeFromJSON(object.dataType)
+        : isSet(object.data_type)
+        ? dataTypeFromJSON(object.data_type)
+        : 0,
+      dims: globalThis.Array.isArray(object?.dims) ? object.dims.map((e: any) => BigInt(e)) : [],
+      inputDataType: isSet(object.zeroData)
+        ? { $case: "zeroData", value: globalThis.Boolean(object.zeroData) }
+        : isSet(object.zero_data)
+        ? { $case: "zeroData", value: globalThis.Boolean(object.zero_data) }
+        : isSet(object.randomData)
+        ? { $case: "randomData", value: globalThis.Boolean(object.randomData) }
+        : isSet(object.random_data)
+        ? { $case: "randomData", value: globalThis.Boolean(object.random_data) }
+        : isSet(object.inputDataFile)
+        ? { $case: "inputDataFile", value: globalThis.String(object.inputDataFile) }
+        : isSet(object.input_data_file)
+        ? { $case: "inputDataFile", value: globalThis.String(object.input_data_file) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: ModelWarmup_Input): unknown {
+    const obj: any = {};
+    if (message.dataType !== 0) {
+      obj.dataType = dataTypeToJSON(message.dataType);
+    }
+    if (message.dims?.length) {
+      obj.dims = message.dims.map((e) => e.toString());
+    }
+    if (message.inputDataType?.$case === "zeroData") {
+      obj.zeroData = message.inputDataType.value;
+    } else if (message.inputDataType?.$case === "randomData") {
+      obj.randomData = message.inputDataType.value;
+    } else if (message.inputDataType?.$case === "inputDataFile") {
+      obj.inputDataFile = message.inputDataType.value;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelWarmup_InputsEntry(): ModelWarmup_InputsEntry {
+  return { key: "", value: undefined };
+}
+
+export const ModelWarmup_InputsEntry: MessageFns<ModelWarmup_InputsEntry> = {
+  encode(message: ModelWarmup_InputsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      ModelWarmup_Input.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelWarmup_InputsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelWarmup_InputsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = ModelWarmup_Input.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelWarmup_InputsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? ModelWarmup_Input.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: ModelWarmup_InputsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = ModelWarmup_Input.toJSON(message.value);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelOperations(): ModelOperations {
+  return { opLibraryFilename: [] };
+}
+
+export const ModelOperations: MessageFns<ModelOperations> = {
+  encode(message: ModelOperations, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.opLibraryFilename) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelOperations {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelOperations();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.opLibraryFilename.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelOperations {
+    return {
+      opLibraryFilename: globalThis.Array.isArray(object?.opLibraryFilename)
+        ? object.opLibraryFilename.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.op_library_filename)
+        ? object.op_library_filename.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ModelOperations): unknown {
+    const obj: any = {};
+    if (message.opLibraryFilename?.length) {
+      obj.opLibraryFilename = message.opLibraryFilename;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelTransactionPolicy(): ModelTransactionPolicy {
+  return { decoupled: false };
+}
+
+export const ModelTransactionPolicy: MessageFns<ModelTransactionPolicy> = {
+  encode(message: ModelTransactionPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.decoupled !== false) {
+      writer.uint32(8).bool(message.decoupled);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelTransactionPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelTransactionPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.decoupled = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelTransactionPolicy {
+    return { decoupled: isSet(object.decoupled) ? globalThis.Boolean(object.decoupled) : false };
+  },
+
+  toJSON(message: ModelTransactionPolicy): unknown {
+    const obj: any = {};
+    if (message.decoupled !== false) {
+      obj.decoupled = message.decoupled;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelRepositoryAgents(): ModelRepositoryAgents {
+  return { agents: [] };
+}
+
+export const ModelRepositoryAgents: MessageFns<ModelRepositoryAgents> = {
+  encode(message: ModelRepositoryAgents, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.agents) {
+      ModelRepositoryAgents_Agent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelRepositoryAgents {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelRepositoryAgents();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agents.push(ModelRepositoryAgents_Agent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelRepositoryAgents {
+    return {
+      agents: globalThis.Array.isArray(object?.agents)
+        ? object.agents.map((e: any) => ModelRepositoryAgents_Agent.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ModelRepositoryAgents): unknown {
+    const obj: any = {};
+    if (message.agents?.length) {
+      obj.agents = message.agents.map((e) => ModelRepositoryAgents_Agent.toJSON(e));
+    }
+    return obj;
+  },
+};
+
+function createBaseModelRepositoryAgents_Agent(): ModelRepositoryAgents_Agent {
+  return { name: "", parameters: new Map() };
+}
+
+export const ModelRepositoryAgents_Agent: MessageFns<ModelRepositoryAgents_Agent> = {
+  encode(message: ModelRepositoryAgents_Agent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    message.parameters.forEach((value, key) => {
+      ModelRepositoryAgents_Agent_ParametersEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelRepositoryAgents_Agent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelRepositoryAgents_Agent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = ModelRepositoryAgents_Agent_ParametersEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.parameters.set(entry2.key, entry2.value);
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelRepositoryAgents_Agent {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      parameters: isObject(object.parameters)
+        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
+          (acc: Map<string, string>, [key, value]: [string, any]) => {
+            acc.set(key, globalThis.String(value));
+            return acc;
+          },
+          new Map(),
+        )
+        : new Map(),
+    };
+  },
+
+  toJSON(message: ModelRepositoryAgents_Agent): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.parameters?.size) {
+      obj.parameters = {};
+      message.parameters.forEach((v, k) => {
+        obj.parameters[k] = v;
+      });
+    }
+    return obj;
+  },
+};
+
+function createBaseModelRepositoryAgents_Agent_ParametersEntry(): ModelRepositoryAgents_Agent_ParametersEntry {
+  return { key: "", value: "" };
+}
+
+export const ModelRepositoryAgents_Agent_ParametersEntry: MessageFns<ModelRepositoryAgents_Agent_ParametersEntry> = {
+  encode(
+    message: ModelRepositoryAgents_Agent_ParametersEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelRepositoryAgents_Agent_ParametersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelRepositoryAgents_Agent_ParametersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelRepositoryAgents_Agent_ParametersEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ModelRepositoryAgents_Agent_ParametersEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelResponseCache(): ModelResponseCache {
+  return { enable: false };
+}
+
+export const ModelResponseCache: MessageFns<ModelResponseCache> = {
+  encode(message: ModelResponseCache, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.enable !== false) {
+      writer.uint32(8).bool(message.enable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelResponseCache {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelResponseCache();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.enable = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelResponseCache {
+    return { enable: isSet(object.enable) ? globalThis.Boolean(object.enable) : false };
+  },
+
+  toJSON(message: ModelResponseCache): unknown {
+    const obj: any = {};
+    if (message.enable !== false) {
+      obj.enable = message.enable;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelMetrics(): ModelMetrics {
+  return { metricControl: [] };
+}
+
+export const ModelMetrics: MessageFns<ModelMetrics> = {
+  encode(message: ModelMetrics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.metricControl) {
+      ModelMetrics_MetricControl.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelMetrics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelMetrics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metricControl.push(ModelMetrics_MetricControl.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelMetrics {
+    return {
+      metricControl: globalThis.Array.isArray(object?.metricControl)
+        ? object.metricControl.map((e: any) => ModelMetrics_MetricControl.fromJSON(e))
+        : globalThis.Array.isArray(object?.metric_control)
+        ? object.metric_control.map((e: any) => ModelMetrics_MetricControl.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ModelMetrics): unknown {
+    const obj: any = {};
+    if (message.metricControl?.length) {
+      obj.metricControl = message.metricControl.map((e) => ModelMetrics_MetricControl.toJSON(e));
+    }
+    return obj;
+  },
+};
+
+function createBaseModelMetrics_MetricControl(): ModelMetrics_MetricControl {
+  return { metricIdentifier: undefined, metricOptions: undefined };
+}
+
+export const ModelMetrics_MetricControl: MessageFns<ModelMetrics_MetricControl> = {
+  encode(message: ModelMetrics_MetricControl, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.metricIdentifier !== undefined) {
+      ModelMetrics_MetricControl_MetricIdentifier.encode(message.metricIdentifier, writer.uint32(10).fork()).join();
+    }
+    switch (message.metricOptions?.$case) {
+      case "histogramOptions":
+        ModelMetrics_MetricControl_HistogramOptions.encode(message.metricOptions.value, writer.uint32(18).fork())
+          .join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelMetrics_MetricControl {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelMetrics_MetricControl();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metricIdentifier = ModelMetrics_MetricControl_MetricIdentifier.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metricOptions = {
+              $case: "histogramOptions",
+              value: ModelMetrics_MetricControl_HistogramOptions.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelMetrics_MetricControl {
+    return {
+      metricIdentifier: isSet(object.metricIdentifier)
+        ? ModelMetrics_MetricControl_MetricIdentifier.fromJSON(object.metricIdentifier)
+        : isSet(object.metric_identifier)
+        ? ModelMetrics_MetricControl_MetricIdentifier.fromJSON(object.metric_identifier)
+        : undefined,
+      metricOptions: isSet(object.histogramOptions)
+        ? {
+          $case: "histogramOptions",
+          value: ModelMetrics_MetricControl_HistogramOptions.fromJSON(object.histogramOptions),
+        }
+        : isSet(object.histogram_options)
+        ? {
+          $case: "histogramOptions",
+          value: ModelMetrics_MetricControl_HistogramOptions.fromJSON(object.histogram_options),
+        }
+        : undefined,
+    };
+  },
+
+  toJSON(message: ModelMetrics_MetricControl): unknown {
+    const obj: any = {};
+    if (message.metricIdentifier !== undefined) {
+      obj.metricIdentifier = ModelMetrics_MetricControl_MetricIdentifier.toJSON(message.metricIdentifier);
+    }
+    if (message.metricOptions?.$case === "histogramOptions") {
+      obj.histogramOptions = ModelMetrics_MetricControl_HistogramOptions.toJSON(message.metricOptions.value);
+    }
+    return obj;
+  },
+};
+
+function createBaseModelMetrics_MetricControl_MetricIdentifier(): ModelMetrics_MetricControl_MetricIdentifier {
+  return { family: "" };
+}
+
+export const ModelMetrics_MetricControl_MetricIdentifier: MessageFns<ModelMetrics_MetricControl_MetricIdentifier> = {
+  encode(
+    message: ModelMetrics_MetricControl_MetricIdentifier,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.family !== "") {
+      writer.uint32(10).string(message.family);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelMetrics_MetricControl_MetricIdentifier {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelMetrics_MetricControl_MetricIdentifier();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.family = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelMetrics_MetricControl_MetricIdentifier {
+    return { family: isSet(object.family) ? globalThis.String(object.family) : "" };
+  },
+
+  toJSON(message: ModelMetrics_MetricControl_MetricIdentifier): unknown {
+    const obj: any = {};
+    if (message.family !== "") {
+      obj.family = message.family;
+    }
+    return obj;
+  },
+};
+
+function createBaseModelMetrics_MetricControl_HistogramOptions(): ModelMetrics_MetricControl_HistogramOptions {
+  return { buckets: [] };
+}
+
+export const ModelMetrics_MetricControl_HistogramOptions: MessageFns<ModelMetrics_MetricControl_HistogramOptions> = {
+  encode(
+    message: ModelMetrics_MetricControl_HistogramOptions,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.buckets.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.buckets) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ModelMetrics_MetricControl_HistogramOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseModelMetrics_MetricControl_HistogramOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 9) {
+              message.buckets.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.buckets.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ModelMetrics_MetricControl_HistogramOptions {
+    return {
+      buckets: globalThis.Array.isArray(object?.buckets) ? object.buckets.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: ModelMetrics_MetricControl_HistogramOptions): unknown {
+    const obj: any = {};
+    if (message.buckets?.length) {
+      obj.buckets = message.buckets.map((e) => floatToJson(e));
+    }
+    return obj;
+  },
+};
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

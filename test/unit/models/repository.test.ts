@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readRepository } from '../../../src/models/repository.ts';
+import { SetupError } from '../../../src/errors.ts';
+import { insist, readRepository } from '../../../src/models/repository.ts';
 import { classifier, gatherRow, linear, onnxModel } from '../../support/onnx-builder.ts';
 import { floats, runModel } from './run-model.ts';
 import { tempRepository } from './temp-repository.ts';
@@ -26,9 +27,9 @@ const sha256 = (...parts: Uint8Array[]): string => {
 
 async function refused(files: Record<string, string | Uint8Array>): Promise<string> {
   const directory = await tempRepository(files);
-  const error = await readRepository(directory).catch((reason: unknown) => reason);
-  expect(error).toMatchObject({ name: 'SetupError' });
-  return (error as Error).message.replaceAll(directory, 'models');
+  const repository = await readRepository(directory);
+  expect(() => insist(repository, directory)).toThrow(SetupError);
+  return repository.failures.map(({ reason }) => reason.replaceAll(directory, 'models')).join('; ');
 }
 
 describe('a repository', () => {
@@ -167,7 +168,8 @@ describe('one clear line for', () => {
       `${join(directory, 'file')} is a file; expected is a models directory`,
     );
     const empty = join(directory, 'empty');
-    await expect(readRepository(empty)).rejects.toThrow(
+    const nothing = await readRepository(empty);
+    expect(() => insist(nothing, empty)).toThrow(
       `${empty} has no models; a model lies at ${join(empty, 'NAME', '1', 'model.onnx')}`,
     );
   });

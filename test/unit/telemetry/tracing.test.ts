@@ -45,6 +45,21 @@ describe('off', () => {
   });
 });
 
+describe('the share of calls that are traced', () => {
+  it('changes while the server runs; at 0 traced callers are left out too', async () => {
+    const { tracing } = await setUp();
+    const traced = `00-${TRACE}-${PARENT}-01`;
+    expect(tracing.start(METHOD, undefined)).toBeDefined();
+    tracing.setRatio(0);
+    expect(tracing.start(METHOD, undefined)).toBeUndefined();
+    expect(tracing.start(METHOD, traced)).toBeUndefined();
+    tracing.setRatio(1);
+    expect(tracing.start(METHOD, undefined)).toBeDefined();
+    expect(tracing.start(METHOD, traced)).toBeDefined();
+    await tracing.shutdown();
+  });
+});
+
 describe('a traced call', () => {
   it('reaches the collector with its parts, their times and the status', async () => {
     const { tracing, spans } = await setUp();
