@@ -1,7 +1,7 @@
 // Tensors by TensorFlow Serving's Predict, as its clients send and take them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { concurrently, eventually } from '../support/concurrently.ts';
-import { modelFolder } from '../support/model-folder.ts';
+import { folderOf, modelFolder } from '../support/model-folder.ts';
 import {
   embedding,
   identityText,
@@ -51,6 +51,15 @@ beforeAll(async () => {
     embedding: embedding(),
     copies: copies(),
     slow: [slowLinear([1], 0, 6000), 'batching: { enabled: false }'],
+    shifted: onnxModel({
+      inputs: [
+        { name: 'x', type: 'float32', dims: ['N', 1] },
+        { name: 'shift', type: 'float32', dims: [1] },
+      ],
+      outputs: [{ name: 'y', type: 'float32', dims: ['N', 1] }],
+      initializers: [{ name: 'shift', type: 'float32', dims: [1], data: [10] }],
+      nodes: [{ op: 'Add', inputs: ['x', 'shift'], outputs: ['y'] }],
+    }),
     scalar: onnxModel({
       inputs: [{ name: 'a', type: 'float32', dims: [] }],
       outputs: [{ name: 'b', type: 'float32', dims: [] }],
@@ -145,6 +154,13 @@ describe('an answer', () => {
   test('to a model without rows has the dimensions that it gives; no shape is a scalar', async () => {
     const { outputs } = await client.predict('scalar', { a: tensor(DT.DT_FLOAT, undefined, { floatVal: [2] }) });
     expect(outputs.get('b')).toMatchObject({ floatVal: [-2], tensorShape: { dim: [] } });
+  });
+
+  test('depends on inputs that need not be given', async () => {
+    const x = floats([2, 1], [1, 2]);
+    expect((await client.predict('shifted', { x })).outputs.get('y')?.floatVal).toEqual([11, 12]);
+    const given = await client.predict('shifted', { x, shift: floats([1], [100]) });
+    expect(given.outputs.get('y')?.floatVal).toEqual([101, 102]);
   });
 
   test('has all rows of a request that has more than a batch may have', async () => {
@@ -321,4 +337,25 @@ test('calls are counted as others are, by method and model, and their rows by ve
   expect(await calls()).toBe(before + 1);
   expect(model?.statistics.inferenceCount).toBe(rows + 5);
   expect(model?.uses.count).toBe(0);
+});
+
+test('a model with a config of Triton’s takes and gives what that says', async () => {
+  const config = `
+    max_batch_size: 8
+    input [{ name: "x" data_type: TYPE_FP32 dims: [ 2, 1 ] reshape: { shape: [ 2 ] } }]
+    output [{ name: "score" data_type: TYPE_FP32 dims: [ 1, 1 ] reshape: { shape: [ 1 ] } }]
+  `;
+  const folder = await folderOf({ 'risk/1/model.onnx': linear([1, -1], 0), 'risk/config.pbtxt': config });
+  const other = await TestServer.start(folder, ['workers.count=1']);
+  const caller = new TensorflowClient(other.address);
+  try {
+    const { outputs } = await caller.predict('risk', { x: floats([2, 2, 1], [1, 0, 0, 0]) });
+    expect(shapeOf(outputs.get('score') as never)).toEqual([2, 1, 1]);
+    expect(outputs.get('score')?.floatVal).toEqual([expect.closeTo(sigmoid(1), 6), 0.5]);
+    const { message } = await failureOf(caller.predict('risk', { x: floats([9, 2, 1], [0]) }));
+    expect(message).toBe('inputs["x"].tensor_shape: expected at most 8 rows, found 9');
+  } finally {
+    caller.close();
+    await other.stop();
+  }
 });
