@@ -93,7 +93,9 @@ test('what can be served is, and what can not is told by model, file and field',
   const served = (await server.client.listModels()).map(({ name, version }) => `${name} ${version}`);
   expect(served).toEqual(['large 1', 'scaled 1', 'scaled_bare 1', 'simple 1', 'versions 1', 'versions 3']);
   const told = server.lines.filter(({ level, model }) => level === 'error' && model !== undefined);
-  expect(Object.fromEntries(told.map(({ model, reason }) => [model, String(reason).replace(/\S*\/(?=\w+\/config)/, '')]))).toEqual({
+  expect(
+    Object.fromEntries(told.map(({ model, reason }) => [model, String(reason).replace(/\S*\/(?=\w+\/config)/, '')])),
+  ).toEqual({
     broken: 'broken/config.pbtxt:2: input[0].name: found "y"; allowed is an input of the graph: "x"',
     plan: 'plan/config.pbtxt:1: platform: found "tensorrt_plan"; allowed is "onnxruntime_onnx": only ONNX models are served',
     sequence:
