@@ -31,7 +31,7 @@ export const SAMPLE_ROWS = 32;
 const UNCHECKED =
   'what batching does to its scores could not be checked, as its warm-up rows did not run together; golden rows in its model.yaml help';
 
-const NOT_CHECKED = { problem: UNCHECKED, perRow: true };
+const NOT_CHECKED = { problem: UNCHECKED, perRow: undefined };
 
 /** What a run costs before anybody measured it, whatever its rows: wrong, so that large batches are tried, and corrected. */
 const UNMEASURED_US = 1000;
@@ -135,7 +135,7 @@ export async function measure(
   log: Logger,
 ): Promise<ServedModel> {
   let problem = spec.batching.supported ? '' : spec.batching.reason;
-  let perRow = true;
+  let perRow: boolean | undefined;
   const wished = spec.maxBatchRows ?? settings.batching.maxRows;
   const sizes = curveSizes(wished);
   let cost = new CostCurve(
@@ -145,7 +145,7 @@ export async function measure(
   );
   if (target !== undefined) {
     try {
-      if (problem === '' && wished > 1) {
+      if (problem === '') {
         ({ problem, perRow } = await findBatchingProblem(worker, target).catch(() => NOT_CHECKED));
       }
       cost = await measureCost(worker, target, problem === '' ? wished : 1, settings.warmUp.budgetMs);

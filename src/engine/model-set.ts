@@ -6,6 +6,7 @@ import { FeaturePipeline } from '../features/feature-pipeline.ts';
 import type { FeatureStores } from '../features/feature-stores.ts';
 import type { ModelSpec } from '../models/model.ts';
 import type { ModelRegistry } from '../scoring/model-registry.ts';
+import { queueLimit } from '../scoring/queue-limit.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Worker } from '../workers/worker.ts';
@@ -126,7 +127,7 @@ export class ModelSet {
   #serve(model: ServedModel): void {
     const { models, scheduler, settings, meters } = this.#parts;
     meters.serve(model.session, model.statistics);
-    scheduler.addModel(scheduled(model), settings.limits.maxQueueRows);
+    scheduler.addModel(scheduled(model), queueLimit(model.spec, settings.limits.maxQueueRows));
     const before = models.add(model);
     if (before !== undefined) void this.#release(before);
   }

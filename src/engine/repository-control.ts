@@ -1,11 +1,12 @@
 // Loads and unloads as callers, or the folders themselves, ask for it: one after the other, and those that wait together.
 import { ScorewireError, toScorewireError } from '../errors.ts';
 import type { ModelSpec } from '../models/model.ts';
+import type { ModelOverride } from '../models/model-files.ts';
 import type { ModelFolder } from '../models/model-folder.ts';
 import { readModelsApart } from '../models/read-apart.ts';
 import type { FolderTask } from '../models/read-entry.ts';
 import { sameModel } from '../models/same-model.ts';
-import type { ControlMode, ModelControl, ModelOverride } from '../scoring/model-control.ts';
+import type { ControlMode, ModelControl } from '../scoring/model-control.ts';
 import { type ModelRegistry, UNLOADED } from '../scoring/model-registry.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { Logger } from '../telemetry/log.ts';

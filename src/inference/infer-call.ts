@@ -3,21 +3,16 @@ import { ScorewireError, toScorewireError } from '../errors.ts';
 import { inSlices, type Sliced } from '../grpc/slices.ts';
 import { type CallContext, malformed } from '../grpc/unary.ts';
 import { NotWellFormed } from '../grpc/wire-cursor.ts';
-import type { ModelSpec } from '../models/model.ts';
 import type { Admission } from '../scoring/admission.ts';
 import type { ModelRegistry } from '../scoring/model-registry.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { RunTensors, TensorAnswer } from '../scoring/tensor-call.ts';
-import type { Tensor } from '../tensor.ts';
-import { checkClassification } from './classification.ts';
 import { findModel } from './find-model.ts';
-import { shown, toInferError, wrongField } from './infer-error.ts';
-import { requestTimeoutUs } from './infer-parameters.ts';
+import { toInferError } from './infer-error.ts';
 import { type InferRequest, lasting, readInferRequest } from './infer-request.ts';
 import { type EncodedResponse, encodeResponse } from './infer-response.ts';
-import { type OutputList, type PreparedModel, preparedModel } from './prepared-model.ts';
-import { closeForms, type OutputForm, outputForms } from './request-outputs.ts';
-import { RequestTensors } from './request-tensors.ts';
+import { type PreparedModel, preparedModel } from './prepared-model.ts';
+import { RequestCheck } from './request-check.ts';
 import type { SharedMemory } from './shared-memory.ts';
 
 /** Smaller messages are read at once; larger ones in slices, so that they must stay valid meanwhile. */
@@ -46,15 +41,6 @@ export interface InferCaller {
 /** Called exactly once. `id` is the request's, '' where it can't be told. */
 export type InferDone = (error: ScorewireError | undefined, response: EncodedResponse | undefined, id: string) => void;
 
-/** What a request's checks leave to be run. */
-type Checked = {
-  inputs: ReadonlyMap<string, Tensor>;
-  list: OutputList;
-  rows: number;
-  /** Infinity where the request has no timeout of its own. */
-  timeoutMs: number;
-};
-
 export class InferCall {
   readonly #parts: InferParts;
   readonly #context: CallContext;
@@ -64,7 +50,7 @@ export class InferCall {
   #id = '';
   #admitted = false;
   #prepared: PreparedModel | undefined;
-  #forms: readonly (OutputForm | undefined)[] | undefined;
+  #check: RequestCheck | undefined;
   #timeoutMs = Number.POSITIVE_INFINITY;
 
   /** @param streamed whether the response is for ModelStreamInfer */
@@ -91,9 +77,7 @@ export class InferCall {
       } else if (usesSharedMemory(request)) {
         this.#readSlowly(lasting(request), this.#prepared);
       } else {
-        const checked = atOnce(this.#check(request, this.#prepared));
-        this.#caller.release();
-        this.#run(checked, this.#prepared);
+        this.#readAtOnce(request, this.#prepared);
       }
     } catch (error) {
       this.#caller.release();
@@ -101,16 +85,28 @@ export class InferCall {
     }
   }
 
+  #readAtOnce(request: InferRequest, prepared: PreparedModel): void {
+    const check = this.#checkOf(request, prepared);
+    try {
+      for (let work = check.advance(); work !== undefined; work = check.advance()) while (work.next().done !== true);
+    } finally {
+      check.close();
+    }
+    this.#caller.release();
+    this.#run(check, prepared);
+  }
+
   /** The version stays until its turn has come. */
   #readSlowly(request: InferRequest, prepared: PreparedModel): void {
+    const check = this.#checkOf(request, prepared);
     const { uses } = prepared.model;
     uses.begin();
     inSlices(
-      this.#whileWanted(this.#check(request, prepared)),
-      (checked) => {
+      this.#whileWanted(advanced(check)),
+      () => {
         this.#caller.release();
         try {
-          this.#run(checked, prepared);
+          this.#run(check, prepared);
         } catch (error) {
           this.#fail(error);
         }
@@ -124,64 +120,40 @@ export class InferCall {
     );
   }
 
-  *#check(request: InferRequest, prepared: PreparedModel): Sliced<Checked> {
-    const { contract, model } = prepared;
-    const timeoutMs = queueTimeoutMs(model.spec, requestTimeoutUs(request.parameters));
-    const tensors = new RequestTensors(request, prepared);
-    try {
-      tensors.checkNames();
-      yield* tensors.locate(this.#parts.memory);
-      this.#forms = outputForms(request.outputs, this.#parts.memory);
-      for (const [index, { name }] of request.outputs.entries()) {
-        if (prepared.outputs.has(name)) continue;
-        const message = `unexpected inference output '${shown(name)}' for model '${model.spec.name}'`;
-        throw wrongField(`outputs[${index}].name`, message);
-      }
-      tensors.checkInputs();
-      const rows = tensors.checkRows();
-      const inputs = yield* tensors.read((bytes) => this.#caller.hold(bytes));
-      const list = prepared.outputList(request.outputs);
-      for (const [index, form] of (this.#forms ?? []).entries()) {
-        const served = contract.outputs[list.places[index] as number];
-        if (form !== undefined && form.classes > 0 && served !== undefined) {
-          checkClassification(`outputs["${served.name}"]`, served);
-        }
-      }
-      return { inputs, list, rows, timeoutMs };
-    } finally {
-      tensors.close();
-    }
+  #checkOf(request: InferRequest, prepared: PreparedModel): RequestCheck {
+    const check = new RequestCheck(request, prepared, this.#parts.memory, this.#caller);
+    this.#check = check;
+    return check;
   }
 
-  #run({ inputs, list, rows, timeoutMs }: Checked, prepared: PreparedModel): void {
+  #run(check: RequestCheck, prepared: PreparedModel): void {
     const { receivedMs, deadlineMs, abandoned } = this.#context;
-    this.#timeoutMs = receivedMs + timeoutMs;
+    this.#timeoutMs = receivedMs + check.timeoutMs;
     const call = {
       model: prepared.model,
-      inputs,
-      outputNames: list.names,
+      inputs: check.inputs,
+      outputNames: check.list.names,
       receivedMs,
       deadlineMs: Math.min(deadlineMs, this.#timeoutMs),
       abandoned,
     };
     this.#parts.run(call, (error, answer) => {
       if (answer === undefined) this.#fail(error);
-      else this.#answer(prepared, list, rows, answer);
+      else this.#answer(check, prepared, answer);
     });
   }
 
-  #answer(prepared: PreparedModel, list: OutputList, rows: number, answer: TensorAnswer): void {
+  #answer({ list, forms, rows }: RequestCheck, prepared: PreparedModel, answer: TensorAnswer): void {
     try {
       const { outputs } = answer;
-      const work = encodeResponse({ prepared, id: this.#id, list, forms: this.#forms, outputs }, this.#streamed);
-      const first = work.next();
-      if (first.done === true) {
-        this.#succeed(prepared.model, rows, answer, first.value);
+      const response = encodeResponse({ prepared, id: this.#id, list, forms, outputs }, this.#streamed);
+      if (!('next' in response)) {
+        this.#succeed(prepared.model, rows, answer, response);
         return;
       }
       inSlices(
-        this.#whileWanted(work),
-        (response) => this.#succeed(prepared.model, rows, answer, response),
+        this.#whileWanted(response),
+        (encoded) => this.#succeed(prepared.model, rows, answer, encoded),
         (error) => this.#fail(error),
       );
     } catch (error) {
@@ -214,8 +186,7 @@ export class InferCall {
   }
 
   #close(): void {
-    closeForms(this.#forms);
-    this.#forms = undefined;
+    this.#check?.closeForms();
     if (this.#admitted) this.#parts.admission.leave();
     this.#admitted = false;
   }
@@ -245,22 +216,15 @@ export class InferCall {
   }
 }
 
-function atOnce<T>(work: Sliced<T>): T {
-  let step = work.next();
-  while (step.done !== true) step = work.next();
-  return step.value;
+function* advanced(check: RequestCheck): Sliced<void> {
+  try {
+    for (let work = check.advance(); work !== undefined; work = check.advance()) yield* work;
+  } finally {
+    check.close();
+  }
 }
 
 function usesSharedMemory({ inputs }: InferRequest): boolean {
   for (const { parameters } of inputs) if (parameters.has('shared_memory_region')) return true;
   return false;
-}
-
-/** How long a request may wait, by its own timeout and by what the model's config says of those. */
-function queueTimeoutMs({ queuePolicy: policy }: ModelSpec, ownUs: number): number {
-  if (policy?.timeoutAction === 'DELAY') return Number.POSITIVE_INFINITY;
-  const defaultUs = policy?.defaultTimeoutUs ?? 0;
-  const allowed = policy?.allowTimeoutOverride ?? true;
-  const us = allowed && ownUs > 0 && (defaultUs === 0 || ownUs < defaultUs) ? ownUs : defaultUs;
-  return us === 0 ? Number.POSITIVE_INFINITY : us / 1000;
 }

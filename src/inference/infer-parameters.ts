@@ -62,16 +62,20 @@ export type SharedPlace = { region: string; offset: bigint; byteSize: bigint };
 
 /**
  * Undefined for a tensor that lies in the message.
- * @param path of the tensor in the request
+ * @param list that the tensor is in, `inputs` or `outputs`
  * @throws ScorewireError INVALID_ARGUMENT
  */
-export function sharedPlace(name: string, path: string, parameters: Parameters): SharedPlace | undefined {
+export function sharedPlace(
+  list: 'inputs' | 'outputs',
+  { name, parameters }: { name: string; parameters: Parameters },
+): SharedPlace | undefined {
+  if (parameters.size === 0) return undefined;
   const region = parameters.get('shared_memory_region');
   if (region === undefined) return undefined;
   const byteSize = parameters.get('shared_memory_byte_size');
   if (byteSize === undefined) {
     const message = `'shared_memory_byte_size' must be specified along with 'shared_memory_region' parameter for tensor '${shown(name)}'`;
-    throw wrongField(`${path}.parameters`, message);
+    throw wrongField(`${list}["${shown(name)}"].parameters`, message);
   }
   return {
     region: region.kind === 'string' ? region.value : '',

@@ -42,17 +42,73 @@ export type Answered = {
 /** `framed`: there is room for the prefix in front. */
 export type EncodedResponse = { bytes: Buffer; framed: boolean };
 
-/** @param streamed whether it goes into a ModelStreamInferResponse, which is always framed */
-export function* encodeResponse(answered: Answered, streamed: boolean): Sliced<EncodedResponse> {
-  const { prepared, id, list } = answered;
+/**
+ * At once, where that is soon enough.
+ * @param streamed whether it goes into a ModelStreamInferResponse, which is always framed
+ * @throws ScorewireError
+ */
+export function encodeResponse(answered: Answered, streamed: boolean): EncodedResponse | Sliced<EncodedResponse> {
+  const { list, forms, outputs } = answered;
+  if (forms !== undefined || !areSmall(outputs)) return encodeSlowly(answered, streamed);
   const encoded: EncodedOutput[] = [];
-  let size = prepared.head.length;
-  if (streamed) size += FINAL_RESPONSE.length;
-  const idField = id === '' ? NO_BYTES : textField(ID, id);
-  size += idField.length;
   for (let index = 0; index < list.places.length; index++) {
-    const output = yield* encodeOutput(answered, index);
-    encoded.push(output);
+    const { dims, data } = outputs[index] as Tensor;
+    const place = list.places[index] as number;
+    const { buffer, byteOffset, byteLength } = data as Float32Array;
+    const served = answered.prepared.contract.outputs[place] as ServedTensor;
+    const shape = callerDims(served, dims, answered.prepared.contract.maxRows > 0 ? 1 : 0);
+    const head = answered.prepared.outputHeads[place] as Uint8Array;
+    encoded.push(encodedOutput(head, shape, NO_BYTES, new Uint8Array(buffer, byteOffset, byteLength)));
+  }
+  const response = begun(answered, encoded, streamed);
+  const { bytes } = response;
+  let { at } = response;
+  for (let index = 0; index < encoded.length; index++) {
+    const { raw } = encoded[index] as EncodedOutput;
+    bytes[at] = RAW;
+    at = putBytes(bytes, putLength(bytes, at + 1, raw.length), raw);
+  }
+  return response;
+}
+
+/** Whether all are numbers, and few. */
+function areSmall(outputs: readonly Tensor[]): boolean {
+  let bytes = 0;
+  for (let index = 0; index < outputs.length; index++) {
+    const { data } = outputs[index] as Tensor;
+    if (Array.isArray(data)) return false;
+    bytes += data.byteLength;
+  }
+  return bytes <= AT_ONCE_BYTES;
+}
+
+function* encodeSlowly(answered: Answered, streamed: boolean): Sliced<EncodedResponse> {
+  const encoded: EncodedOutput[] = [];
+  for (let index = 0; index < answered.list.places.length; index++) encoded.push(yield* encodeOutput(answered, index));
+  const response = begun(answered, encoded, streamed);
+  const { bytes } = response;
+  let { at } = response;
+  for (const { raw } of encoded) {
+    bytes[at] = RAW;
+    at = putLength(bytes, at + 1, raw.length);
+    for (let from = 0; from < raw.length; from += AT_ONCE_BYTES) {
+      at = putBytes(bytes, at, raw.subarray(from, from + AT_ONCE_BYTES));
+      yield;
+    }
+  }
+  return response;
+}
+
+/** All but the raw contents, which go to `at`. */
+function begun(
+  { prepared, id }: Answered,
+  outputs: readonly EncodedOutput[],
+  streamed: boolean,
+): EncodedResponse & { at: number } {
+  const idField = id === '' ? NO_BYTES : textField(ID, id);
+  let size = prepared.head.length + idField.length + (streamed ? FINAL_RESPONSE.length : 0);
+  for (let index = 0; index < outputs.length; index++) {
+    const output = outputs[index] as EncodedOutput;
     size += 1 + lengthSize(output.size) + output.size + 1 + lengthSize(output.raw.length) + output.raw.length;
   }
   if (size > MAX_BYTES) {
@@ -69,20 +125,8 @@ export function* encodeResponse(answered: Answered, streamed: boolean): Sliced<E
   at = putBytes(bytes, at, prepared.head);
   at = putBytes(bytes, at, idField);
   if (streamed) at = putBytes(bytes, at, FINAL_RESPONSE);
-  for (const output of encoded) at = putOutput(bytes, at, output);
-  for (const { raw } of encoded) {
-    bytes[at] = RAW;
-    at = putLength(bytes, at + 1, raw.length);
-    if (raw.length <= AT_ONCE_BYTES) {
-      at = putBytes(bytes, at, raw);
-      continue;
-    }
-    for (let from = 0; from < raw.length; from += AT_ONCE_BYTES) {
-      at = putBytes(bytes, at, raw.subarray(from, from + AT_ONCE_BYTES));
-      yield;
-    }
-  }
-  return { bytes, framed };
+  for (let index = 0; index < outputs.length; index++) at = putOutput(bytes, at, outputs[index] as EncodedOutput);
+  return { bytes, framed, at };
 }
 
 type EncodedOutput = {
@@ -118,6 +162,15 @@ function* encodeOutput({ prepared, list, forms, outputs }: Answered, index: numb
     parameters = yield* share(served.name, form.shared, raw);
     raw = NO_BYTES;
   }
+  return encodedOutput(head, dims, parameters, raw);
+}
+
+function encodedOutput(
+  head: Uint8Array,
+  dims: readonly number[],
+  parameters: Uint8Array,
+  raw: Uint8Array,
+): EncodedOutput {
   let dimsSize = 0;
   for (let dim = 0; dim < dims.length; dim++) dimsSize += lengthSize(dims[dim] as number);
   const shapeSize = dims.length === 0 ? 0 : 1 + lengthSize(dimsSize) + dimsSize;

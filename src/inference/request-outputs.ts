@@ -37,7 +37,7 @@ export function closeForms(forms: readonly (OutputForm | undefined)[] | undefine
 function formOf({ name, parameters }: RequestedOutput, memory: SharedMemory): OutputForm | undefined {
   if (parameters.size === 0) return undefined;
   const path = `outputs["${shown(name)}"]`;
-  const place = sharedPlace(name, path, parameters);
+  const place = sharedPlace('outputs', { name, parameters });
   const classes = classCount(path, parameters);
   if (place === undefined) return classes === 0 ? undefined : { classes, shared: undefined };
   if (classes > 0) {

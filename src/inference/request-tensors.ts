@@ -8,7 +8,7 @@ import { knownDatatype, typeNamed } from './datatype-names.ts';
 import { DATATYPES } from './datatypes.ts';
 import { requestPrefix, shown, wrongField } from './infer-error.ts';
 import { sharedPlace } from './infer-parameters.ts';
-import type { InferRequest, RequestInput } from './infer-request.ts';
+import type { InferRequest, Parts, RequestInput } from './infer-request.ts';
 import type { PreparedModel } from './prepared-model.ts';
 import { AT_ONCE_BYTES, bytesPerNumber, manyNumbers, rawNumbers } from './raw-numbers.ts';
 import { rawTexts } from './raw-texts.ts';
@@ -28,6 +28,9 @@ const TEXT_BYTES = 16;
 const NOTE =
   ' NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting max_batch_size to zero. See the model configuration docs for more info on max_batch_size.';
 
+/** Says whether there is room for so many bytes until the call ends. */
+type Room = { hold(bytes: number): boolean };
+
 /** Where an input's values are. */
 type Source =
   | { kind: 'raw'; from: number; to: number }
@@ -39,6 +42,9 @@ export class RequestTensors {
   readonly #request: InferRequest;
   readonly #prepared: PreparedModel;
   readonly #sources: Source[] = [];
+  /** What was read, the last input first. */
+  readonly tensors = new Map<string, Tensor>();
+  #nextRaw = 0;
   readonly #parts: SharedPart[] = [];
 
   constructor(request: InferRequest, prepared: PreparedModel) {
@@ -62,42 +68,56 @@ export class RequestTensors {
     }
   }
 
-  /** Finds the values of all inputs, whatever they are. @throws ScorewireError, NotWellFormed */
-  *locate(memory: SharedMemory): Sliced<void> {
-    const { inputs, raw, bytes } = this.#request;
-    let next = 0;
-    for (const input of inputs) {
-      const place = sharedPlace(input.name, pathOf(input), input.parameters);
-      if (place !== undefined) {
-        if (input.contents !== undefined) {
-          throw this.#wrong(
-            input,
-            'contents',
-            `unexpected 'content' provided when using shared memory for input tensor ${this.#named(input)}`,
-          );
-        }
-        const part = memory.open(place.region, place.offset, place.byteSize);
-        this.#parts.push(part);
-        this.#sources.push({ kind: 'shared', part });
-      } else if (input.contents !== undefined) {
-        if (raw.length > 0) {
-          throw this.#wrong(
-            input,
-            'contents',
-            `contents field must not be specified when using raw_input_contents for ${this.#named(input)}`,
-          );
-        }
-        const contents = new TypedContents(bytes, input.contents);
-        yield* contents.count();
-        this.#checkContents(input, contents);
-        this.#sources.push({ kind: 'typed', contents });
-      } else if (next < raw.length) {
-        this.#sources.push({ kind: 'raw', from: raw[next] as number, to: raw[next + 1] as number });
-        next += 2;
-      } else {
-        throw this.#wrong(input, 'contents', `unable to find data for input tensor ${this.#named(input)} in request.`);
-      }
+  /**
+   * Finds the values of the inputs, whatever they are. Returns work that is to be done before it is called again; undefined when all are
+   * found.
+   * @throws ScorewireError
+   */
+  locate(memory: SharedMemory): Sliced<void> | undefined {
+    const { inputs } = this.#request;
+    while (this.#sources.length < inputs.length) {
+      const work = this.#locateOne(inputs[this.#sources.length] as RequestInput, memory);
+      if (work !== undefined) return work;
     }
+    return undefined;
+  }
+
+  #locateOne(input: RequestInput, memory: SharedMemory): Sliced<void> | undefined {
+    const { raw } = this.#request;
+    const place = sharedPlace('inputs', input);
+    if (place !== undefined) {
+      if (input.contents !== undefined) {
+        const found = `unexpected 'content' provided when using shared memory for input tensor ${this.#named(input)}`;
+        throw this.#wrong(input, 'contents', found);
+      }
+      const part = memory.open(place.region, place.offset, place.byteSize);
+      this.#parts.push(part);
+      this.#sources.push({ kind: 'shared', part });
+    } else if (input.contents !== undefined) {
+      if (raw.length > 0) {
+        const found = `contents field must not be specified when using raw_input_contents for ${this.#named(input)}`;
+        throw this.#wrong(input, 'contents', found);
+      }
+      return this.#locateTyped(input, input.contents);
+    } else if (this.#nextRaw < raw.length) {
+      this.#sources.push({
+        kind: 'raw',
+        from: raw[this.#nextRaw] as number,
+        to: raw[this.#nextRaw + 1] as number,
+      });
+      this.#nextRaw += 2;
+    } else {
+      const missing = `unable to find data for input tensor ${this.#named(input)} in request.`;
+      throw this.#wrong(input, 'contents', missing);
+    }
+    return undefined;
+  }
+
+  *#locateTyped(input: RequestInput, parts: Parts): Sliced<void> {
+    const contents = new TypedContents(this.#request.bytes, parts);
+    yield* contents.count();
+    this.#checkContents(input, contents);
+    this.#sources.push({ kind: 'typed', contents });
   }
 
   #checkContents(input: RequestInput, contents: TypedContents): void {
@@ -157,26 +177,30 @@ export class RequestTensors {
   }
 
   /**
-   * The tensors as the graph takes them.
-   * @param hold whether there is room for so many bytes until the call ends
+   * Reads the tensors, as the graph takes them, into `tensors`. Returns work as `locate` does.
    * @throws ScorewireError
    */
-  *read(hold: (bytes: number) => boolean): Sliced<Map<string, Tensor>> {
+  read(hold: Room): Sliced<void> | undefined {
     const { inputs } = this.#request;
-    const tensors: Tensor[] = [];
     // The last one is looked at first, as in Triton: of two that are wrong, clients expect to hear of that one.
-    for (let index = inputs.length - 1; index >= 0; index--) {
+    for (let index = inputs.length - 1 - this.tensors.size; index >= 0; index--) {
       const input = inputs[index] as RequestInput;
       const served = this.#prepared.inputs.get(input.name) as ServedTensor;
       this.#checkShape(input, served);
-      const data = yield* this.#values(input, served, this.#sources[index] as Source, hold);
-      tensors.push({ type: served.type, dims: graphDims(served, input.shape, this.#batchDims), data });
+      const data = this.#values(input, served, this.#sources[index] as Source, hold);
+      if ('next' in data) return this.#later(input, served, data);
+      this.#take(input, served, data);
     }
-    const byName = new Map<string, Tensor>();
-    for (let index = 0; index < inputs.length; index++) {
-      byName.set((inputs[index] as RequestInput).name, tensors[inputs.length - 1 - index] as Tensor);
-    }
-    return byName;
+    return undefined;
+  }
+
+  *#later(input: RequestInput, served: ServedTensor, work: Sliced<TensorData>): Sliced<void> {
+    this.#take(input, served, yield* work);
+  }
+
+  #take(input: RequestInput, served: ServedTensor, data: TensorData): void {
+    const dims = graphDims(served, input.shape, this.#batchDims);
+    this.tensors.set(input.name, { type: served.type, dims, data });
   }
 
   /** Whatever became of the request. */
@@ -208,36 +232,31 @@ export class RequestTensors {
     throw this.#problem(`${pathOf(input)}.shape`, message);
   }
 
-  *#values(
-    input: RequestInput,
-    { type }: ServedTensor,
-    source: Source,
-    hold: (bytes: number) => boolean,
-  ): Sliced<TensorData> {
+  #values(input: RequestInput, { type }: ServedTensor, source: Source, hold: Room): TensorData | Sliced<TensorData> {
     const count = elementCount(input.shape);
-    if (type === 'string') return yield* this.#texts(input, source, count, hold);
+    if (type === 'string') return this.#texts(input, source, count, hold);
     const bytes = bytesPerNumber(type);
     const found = source.kind === 'typed' ? source.contents.length(type) * bytes : sizeOf(source);
     if (found !== count * bytes) {
       const message = `input byte size mismatch for input ${this.#named(input)}. Expected ${wholeNumber(count * bytes)}, got ${found}`;
       throw this.#problem(`${pathOf(input)}.contents`, message);
     }
-    if (found > LARGE_BYTES && !hold(found)) throw NO_ROOM;
-    if (source.kind === 'typed') return yield* source.contents.values(type);
+    if (found > LARGE_BYTES && !hold.hold(found)) throw NO_ROOM;
+    if (source.kind === 'typed') return source.contents.values(type);
     if (source.kind === 'shared') {
-      return yield* manyNumbers(type, found, (target, from) => source.part.read(target, from));
+      return manyNumbers(type, found, (target, from) => source.part.read(target, from));
     }
     const all = this.#request.bytes;
     if (found <= AT_ONCE_BYTES) return rawNumbers(type, all, source.from, source.to);
-    return yield* manyNumbers(type, found, (target, from) => {
+    return manyNumbers(type, found, (target, from) => {
       const start = source.from + from;
       target.set(all.subarray(start, start + target.length));
     });
   }
 
-  *#texts(input: RequestInput, source: Source, count: number, hold: (bytes: number) => boolean): Sliced<string[]> {
+  *#texts(input: RequestInput, source: Source, count: number, hold: Room): Sliced<string[]> {
     const room = (bytes: number) => {
-      if (bytes > LARGE_BYTES && !hold(bytes)) throw NO_ROOM;
+      if (bytes > LARGE_BYTES && !hold.hold(bytes)) throw NO_ROOM;
     };
     if (source.kind === 'typed') {
       const found = source.contents.length('string');

@@ -7,7 +7,6 @@ import type { ServedModel } from '../scoring/served-model.ts';
 import { elementCount, type Tensor } from '../tensor.ts';
 import { type ElementType, elementType, elementTypeOf, wireTypeName } from './element-types.ts';
 import { reshaped } from './reshaped.ts';
-import { rowDimension } from './signatures.ts';
 import type { TensorMessage } from './tensor-message.ts';
 import { contentValues, listValues } from './tensor-values.ts';
 
@@ -37,6 +36,7 @@ const TEXT_BYTES = 16;
 /** @throws ScorewireError INVALID_ARGUMENT */
 export function checkInputs(model: ServedModel, messages: ReadonlyMap<string, TensorMessage>): CheckedInputs {
   const { contract } = model;
+  const counted = contract.maxRows > 0;
   checkNames(contract.inputs, messages);
   const inputs: CheckedInput[] = [];
   let rows: number | undefined;
@@ -46,7 +46,6 @@ export function checkInputs(model: ServedModel, messages: ReadonlyMap<string, Te
     const message = messages.get(served.name);
     if (message === undefined) continue;
     const element = checkType(served, message);
-    const counted = rowDimension(model, served);
     checkShape(served, message, counted);
     if (counted) {
       const [own] = message.dims as [number];

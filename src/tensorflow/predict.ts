@@ -38,7 +38,8 @@ function predict(parts: PredictParts, call: SlicedCall, { request, inputs: messa
   const checked = checkInputs(model, messages);
   const outputNames = wantedOutputs(model, outputFilter);
   call.hold(checked.bytes);
-  call.work(checked.bytes, readInputs(checked), (inputs) => {
+  // Of a small message all is read at once, whatever becomes of it: it does not stay.
+  call.work(call.message.length, readInputs(checked), (inputs) => {
     call.release();
     const { receivedMs, deadlineMs, abandoned } = call.context;
     parts.run({ model, inputs, outputNames, receivedMs, deadlineMs, abandoned }, (error, answer) => {

@@ -34,8 +34,8 @@ export function signaturesOf(model: ServedModel): Map<string, SignatureDef> {
     [
       DEFAULT_SIGNATURE,
       {
-        inputs: infos(contract.inputs, (input) => rowDimension(model, input)),
-        outputs: infos(contract.outputs, () => contract.maxRows > 0),
+        inputs: infos(contract.inputs, contract.maxRows > 0),
+        outputs: infos(contract.outputs, contract.maxRows > 0),
         methodName: METHODS.predict,
       },
     ],
@@ -43,12 +43,6 @@ export function signaturesOf(model: ServedModel): Map<string, SignatureDef> {
   const method = exampleMethodOf(model);
   if (method !== undefined) signatures.set(EXAMPLE_SIGNATURES[method], exampleSignature(model, method));
   return signatures;
-}
-
-/** Whether a dimension that counts rows is in front of the input's own. */
-export function rowDimension({ contract, spec }: ServedModel, { optional }: ServedTensor): boolean {
-  // Inputs with a value of their own are the same for all rows, unless a config says otherwise.
-  return contract.maxRows > 0 && (optional !== true || spec.triton?.inputs !== undefined);
 }
 
 function exampleSignature({ spec }: ServedModel, method: ExampleMethod): SignatureDef {
@@ -65,16 +59,13 @@ function exampleSignature({ spec }: ServedModel, method: ExampleMethod): Signatu
 
 /** -1 where only a run shows it. */
 function classCount({ task, score, labels }: ServedModel['spec']): number {
-  if (score?.width !== undefined && score.width > 1) return score.width;
-  return task === 'binary' ? 2 : labels.length || -1;
+  if (task === 'binary') return 2;
+  return score?.width ?? (labels.length || -1);
 }
 
-function infos(tensors: readonly ServedTensor[], rows: (tensor: ServedTensor) => boolean): Map<string, TensorInfo> {
+function infos(tensors: readonly ServedTensor[], rows: boolean): Map<string, TensorInfo> {
   return new Map(
-    tensors.map((tensor) => {
-      const { name, type, dims } = tensor;
-      return [name, info(name, type, rows(tensor) && dims !== undefined ? [-1, ...dims] : dims)];
-    }),
+    tensors.map(({ name, type, dims }) => [name, info(name, type, rows && dims !== undefined ? [-1, ...dims] : dims)]),
   );
 }
 

@@ -39,7 +39,8 @@ export function slicedMethod(
     path,
     maxMessageBytes,
     keepsMessagesAbove: SMALL_BYTES,
-    tooLargeHint: (bytes, maxBytes) => `send the rows in ${Math.ceil(bytes / maxBytes)} calls or more`,
+    tooLargeHint: (bytes, maxBytes) =>
+      `send the rows in ${Math.ceil(bytes / maxBytes)} calls or more, each with a part of them; the server's setting is limits.max_infer_message_bytes`,
     onMessage: (unary, message) => {
       const context = contextOf(edge, name, unary, performance.now(), () => unary.abandoned);
       let admitted = false;

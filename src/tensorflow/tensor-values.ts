@@ -1,4 +1,5 @@
 // The values of a TensorProto, as an array of ours: from its list or from tensor_content, in slices.
+import { ScorewireError } from '../errors.ts';
 import { textOf } from '../grpc/byte-strings.ts';
 import type { Sliced } from '../grpc/slices.ts';
 import { VarintReader } from '../grpc/varint-reader.ts';
@@ -10,12 +11,13 @@ import { skipUnknown, type TensorMessage } from './tensor-message.ts';
 /** Numbers, and texts, between two yields. */
 const STEP_NUMBERS = 8 * 1024;
 const STEP_TEXTS = 128;
-/** Bytes of a text that are read at once. */
+/** Bytes of a text that are read at once, and at most: its pieces are put together at once. */
 const PIECE_BYTES = 16 * 1024;
+const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 /** Bytes that are copied or filled between two yields. */
 const STEP_BYTES = 256 * 1024;
 
-/** From the bytes of tensor_content, which for texts is their lengths and then all of them. @throws NotWellFormed */
+/** From the bytes of tensor_content, which for texts is their lengths and then all of them. @throws NotWellFormed; ScorewireError INVALID_ARGUMENT */
 export function* contentValues(content: Uint8Array, element: ElementType, length: number): Sliced<TensorData> {
   if (element.kind === 'bytes') return yield* contentTexts(content, length);
   const values = allocate(element.type, length) as Exclude<TensorData, string[]>;
@@ -124,6 +126,7 @@ const NO_WORDS = new Uint32Array(0);
 /** A long one in pieces, none of which ends within a character. */
 function* readText(bytes: Uint8Array, from: number, to: number): Sliced<string> {
   if (to - from <= PIECE_BYTES) return textOf(bytes.subarray(from, to));
+  if (to - from > MAX_TEXT_BYTES) throw tooLong(to - from);
   const pieces: string[] = [];
   for (let at = from; at < to; ) {
     let end = Math.min(to, at + PIECE_BYTES);
@@ -133,6 +136,11 @@ function* readText(bytes: Uint8Array, from: number, to: number): Sliced<string> 
     yield;
   }
   return pieces.join('');
+}
+
+function tooLong(bytes: number): ScorewireError {
+  const message = `string_val: expected texts of at most ${MAX_TEXT_BYTES} bytes, found one of ${bytes}`;
+  return new ScorewireError('invalid_argument', 'TEXT_TOO_LONG', message);
 }
 
 function* contentTexts(content: Uint8Array, length: number): Sliced<string[]> {

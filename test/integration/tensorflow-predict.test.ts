@@ -1,7 +1,7 @@
 // Tensors by TensorFlow Serving's Predict, as its clients send and take them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { concurrently } from '../support/concurrently.ts';
-import { modelFolder } from '../support/model-folder.ts';
+import { concurrently, eventually } from '../support/concurrently.ts';
+import { folderOf, modelFolder } from '../support/model-folder.ts';
 import {
   embedding,
   identityText,
@@ -51,6 +51,15 @@ beforeAll(async () => {
     embedding: embedding(),
     copies: copies(),
     slow: [slowLinear([1], 0, 6000), 'batching: { enabled: false }'],
+    shifted: onnxModel({
+      inputs: [
+        { name: 'x', type: 'float32', dims: ['N', 1] },
+        { name: 'shift', type: 'float32', dims: [1] },
+      ],
+      outputs: [{ name: 'y', type: 'float32', dims: ['N', 1] }],
+      initializers: [{ name: 'shift', type: 'float32', dims: [1], data: [10] }],
+      nodes: [{ op: 'Add', inputs: ['x', 'shift'], outputs: ['y'] }],
+    }),
     scalar: onnxModel({
       inputs: [{ name: 'a', type: 'float32', dims: [] }],
       outputs: [{ name: 'b', type: 'float32', dims: [] }],
@@ -147,6 +156,13 @@ describe('an answer', () => {
     expect(outputs.get('b')).toMatchObject({ floatVal: [-2], tensorShape: { dim: [] } });
   });
 
+  test('depends on inputs that need not be given', async () => {
+    const x = floats([2, 1], [1, 2]);
+    expect((await client.predict('shifted', { x })).outputs.get('y')?.floatVal).toEqual([11, 12]);
+    const given = await client.predict('shifted', { x, shift: floats([1], [100]) });
+    expect(given.outputs.get('y')?.floatVal).toEqual([101, 102]);
+  });
+
   test('has all rows of a request that has more than a batch may have', async () => {
     const rows = 5000;
     const values = Array.from({ length: 2 * rows }, (_, index) => (index % 7) - (index % 3));
@@ -165,6 +181,16 @@ describe('an answer', () => {
     expect(answers.map(({ outputs }) => outputs.get('score')?.floatVal[0])).toEqual(
       logits.map((logit) => expect.closeTo(sigmoid(logit), 6)),
     );
+  });
+
+  test('is that to the caller’s own values, though they take more room than their message', async () => {
+    const rows = 5000;
+    const answers = await concurrently(20, [...'abcdefghijklmnopqrstuvwxyz'.repeat(3)], async (letter) => {
+      const text = tensor(DT.DT_STRING, [rows, 1], { stringVal: new Array(rows).fill(Buffer.from(letter)) });
+      const { outputs } = await client.predict('text', { text }, ['echo']);
+      return { letter, echo: Buffer.concat(outputs.get('echo')?.stringVal ?? []).toString() };
+    });
+    for (const { letter, echo } of answers) expect(echo).toBe(letter.repeat(rows));
   });
 
   test('comes for a message far above the limit of native calls', async () => {
@@ -288,6 +314,19 @@ describe('refused is', () => {
   });
 });
 
+test('a caller who leaves in the midst of a large message takes nothing along', async () => {
+  const model = server.running.engine.models.find('embedding');
+  const x = tensor(DT.DT_FLOAT, [500_000, 4], { floatVal: new Array(2_000_000).fill(1) });
+  for (const waitMs of [5, 20, 40, 80]) {
+    const leave = new AbortController();
+    const call = failureOf(client.predict('embedding', { x }, [], { signal: leave.signal }));
+    setTimeout(() => leave.abort(), waitMs);
+    expect((await call).code).toBe('CANCELLED');
+  }
+  await eventually(async () => model?.uses.count === 0 && (await server.metric('scorewire_calls_in_flight')) === 0);
+  expect((await client.predict('embedding', { x: floats([1, 4], [1]) })).outputs.size).toBe(1);
+});
+
 test('calls are counted as others are, by method and model, and their rows by version', async () => {
   const labels = { rpc_method: 'tensorflow.serving.PredictionService/Predict', model: 'risk', rpc_status_code: 'OK' };
   const calls = () => server.metric('rpc_server_call_duration_seconds_count', labels);
@@ -298,4 +337,25 @@ test('calls are counted as others are, by method and model, and their rows by ve
   expect(await calls()).toBe(before + 1);
   expect(model?.statistics.inferenceCount).toBe(rows + 5);
   expect(model?.uses.count).toBe(0);
+});
+
+test('a model with a config of Triton’s takes and gives what that says', async () => {
+  const config = `
+    max_batch_size: 8
+    input [{ name: "x" data_type: TYPE_FP32 dims: [ 2, 1 ] reshape: { shape: [ 2 ] } }]
+    output [{ name: "score" data_type: TYPE_FP32 dims: [ 1, 1 ] reshape: { shape: [ 1 ] } }]
+  `;
+  const folder = await folderOf({ 'risk/1/model.onnx': linear([1, -1], 0), 'risk/config.pbtxt': config });
+  const other = await TestServer.start(folder, ['workers.count=1']);
+  const caller = new TensorflowClient(other.address);
+  try {
+    const { outputs } = await caller.predict('risk', { x: floats([2, 2, 1], [1, 0, 0, 0]) });
+    expect(shapeOf(outputs.get('score') as never)).toEqual([2, 1, 1]);
+    expect(outputs.get('score')?.floatVal).toEqual([expect.closeTo(sigmoid(1), 6), 0.5]);
+    const { message } = await failureOf(caller.predict('risk', { x: floats([9, 2, 1], [0]) }));
+    expect(message).toBe('inputs["x"].tensor_shape: expected at most 8 rows, found 9');
+  } finally {
+    caller.close();
+    await other.stop();
+  }
 });
