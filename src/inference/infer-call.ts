@@ -8,9 +8,9 @@ import type { ModelRegistry } from '../scoring/model-registry.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { RunTensors, TensorAnswer } from '../scoring/tensor-call.ts';
 import { findModel } from './find-model.ts';
-import { toInferError } from './infer-error.ts';
+import { NO_ROOM, toInferError } from './infer-error.ts';
 import { type InferRequest, lasting, readInferRequest } from './infer-request.ts';
-import { type EncodedResponse, encodeResponse } from './infer-response.ts';
+import { type EncodedResponse, encodeResponse, responseBytes } from './infer-response.ts';
 import { type PreparedModel, preparedModel } from './prepared-model.ts';
 import { RequestCheck } from './request-check.ts';
 import type { SharedMemory } from './shared-memory.ts';
@@ -145,8 +145,10 @@ export class InferCall {
 
   #answer({ list, forms, rows }: RequestCheck, prepared: PreparedModel, answer: TensorAnswer): void {
     try {
-      const { outputs } = answer;
-      const response = encodeResponse({ prepared, id: this.#id, list, forms, outputs }, this.#streamed);
+      const answered = { prepared, id: this.#id, list, forms, outputs: answer.outputs };
+      const bytes = responseBytes(answered);
+      if (bytes > 0 && !this.#caller.hold(bytes)) throw NO_ROOM;
+      const response = encodeResponse(answered, this.#streamed);
       if (!('next' in response)) {
         this.#succeed(prepared.model, rows, answer, response);
         return;

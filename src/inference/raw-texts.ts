@@ -1,5 +1,5 @@
 // Texts as tensors have them on the wire: each its length in four bytes, the lowest first, and then its bytes, whatever those are.
-import { bytesOf, textOf } from '../grpc/byte-strings.ts';
+import { putBytesOf, textOf } from '../grpc/byte-strings.ts';
 import type { Sliced } from '../grpc/slices.ts';
 
 const LENGTH_BYTES = 4;
@@ -58,24 +58,20 @@ export function* longText(bytes: Uint8Array, from: number, to: number): Sliced<s
   return pieces.join('');
 }
 
-/** As `rawTexts` takes them, behind each other. */
+/** As `rawTexts` takes them, behind each other. Nothing is made for each of them: there may be millions. */
 export function* packedTexts(texts: readonly string[]): Sliced<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
+  let most = 0;
   for (let index = 0; index < texts.length; index++) {
-    const part = bytesOf(texts[index] as string);
-    bytes += LENGTH_BYTES + part.length;
-    parts.push(part);
+    most += LENGTH_BYTES + Buffer.byteLength(texts[index] as string);
     if (index % STEP_TEXTS === STEP_TEXTS - 1) yield;
   }
-  const packed = Buffer.allocUnsafe(bytes);
+  const packed = Buffer.allocUnsafe(most);
   let at = 0;
-  for (let index = 0; index < parts.length; index++) {
-    const part = parts[index] as Uint8Array;
-    packed.writeUInt32LE(part.length, at);
-    packed.set(part, at + LENGTH_BYTES);
-    at += LENGTH_BYTES + part.length;
+  for (let index = 0; index < texts.length; index++) {
+    const end = putBytesOf(texts[index] as string, packed, at + LENGTH_BYTES);
+    packed.writeUInt32LE(end - at - LENGTH_BYTES, at);
+    at = end;
     if (index % STEP_TEXTS === STEP_TEXTS - 1) yield;
   }
-  return packed;
+  return packed.subarray(0, at);
 }
