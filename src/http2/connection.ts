@@ -132,7 +132,6 @@ export class Connection implements StreamOwner {
     stream.closed = true;
     this.#streams.delete(stream);
     this.sender.forget(stream);
-    stream.whenClosed?.();
     if (this.#streams.size > 0) return;
     this.idleSinceMs = performance.now();
     if (this.#lastTakenId !== MAX_WINDOW_BYTES) this.#end();

@@ -88,6 +88,8 @@ class InferStream implements StreamHandler {
     this.#places.push(place);
     let heldBytes = 0;
     const caller: InferCaller = {
+      peer: call.peer,
+      header: (name) => call.header(name),
       get ended() {
         return call.ended;
       },
