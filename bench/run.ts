@@ -14,6 +14,7 @@ import { floors } from './scenarios/floors.ts';
 import { infer } from './scenarios/infer.ts';
 import { jobs } from './scenarios/jobs.ts';
 import { largeMessages } from './scenarios/large-requests.ts';
+import { loadModel } from './scenarios/load-model.ts';
 import { manyRows } from './scenarios/many-rows.ts';
 import { neighbours } from './scenarios/neighbours.ts';
 import { overload } from './scenarios/overload.ts';
@@ -33,6 +34,7 @@ const SCENARIOS: readonly Scenario[] = [
   poissonArrivals,
   overload,
   neighbours,
+  loadModel,
   start,
   bursts,
   stored,

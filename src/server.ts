@@ -4,6 +4,10 @@ import { readFileSync } from 'node:fs';
 import type { JobDefinition } from './config/job-definition.ts';
 import { readJobs } from './config/jobs-file.ts';
 import type { Settings } from './config/settings.ts';
+import { ModelHealth } from './engine/model-health.ts';
+import type { RepositoryControl } from './engine/repository-control.ts';
+import { controlRepository, readRepositoryAtStart } from './engine/start-repository.ts';
+import { StatusPage } from './engine/status-snapshot.ts';
 import { type Engine, startEngine } from './engine.ts';
 import { ScorewireError } from './errors.ts';
 import { featureObserver } from './features/feature-metrics.ts';
@@ -12,6 +16,7 @@ import { AdminGate } from './grpc/admin-gate.ts';
 import { GrpcServer, hostAndPort } from './grpc/grpc-server.ts';
 import { Health } from './grpc/health-service.ts';
 import { jobMethods, watchJobMethod } from './grpc/job-service.ts';
+import { loadModelMethods } from './grpc/load-model.ts';
 import { modelMethods } from './grpc/model-service.ts';
 import { promoteModelMethod } from './grpc/promote-model.ts';
 import { PutScoresCalls } from './grpc/put-scores.ts';
@@ -22,7 +27,6 @@ import { ScoreStreams } from './grpc/score-stream.ts';
 import { scoreHandler, scoreMethod } from './grpc/scoring-service.ts';
 import type { UnaryEdge } from './grpc/unary.ts';
 import { type HttpServer, startHttpServer } from './http/http-server.ts';
-import type { StatusSnapshot } from './http/status-page.ts';
 import { MemoryRegions } from './inference/memory-regions.ts';
 import { type ModelInferParts, modelInferMethod } from './inference/model-infer.ts';
 import { InferStreams } from './inference/model-stream-infer.ts';
@@ -31,7 +35,6 @@ import { checkJobs } from './jobs/check-jobs.ts';
 import { featureSources } from './jobs/feature-sources.ts';
 import { JobRuns } from './jobs/job-runs.ts';
 import { RefreshWatch } from './jobs/refresh-watch.ts';
-import { insist, readRepository } from './models/repository.ts';
 import { openScoreStore } from './scores/open-store.ts';
 import { Admission } from './scoring/admission.ts';
 import type { ModelRegistry } from './scoring/model-registry.ts';
@@ -39,13 +42,13 @@ import type { ServedModel } from './scoring/served-model.ts';
 import type { TensorAnswer, TensorCall, TensorCallback } from './scoring/tensor-call.ts';
 import { Registry } from './telemetry/instruments.ts';
 import type { Logger } from './telemetry/log.ts';
-import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { createMetrics } from './telemetry/metrics.ts';
 import { RegistryProducer } from './telemetry/otel-producer.ts';
 import { observeProcess } from './telemetry/process-metrics.ts';
 import { prometheusText } from './telemetry/prometheus.ts';
-import { Recent } from './telemetry/recent.ts';
 import { serverResource } from './telemetry/resource.ts';
 import { createTracing } from './telemetry/tracing.ts';
+import { TENSORFLOW_SERVICES, tensorflowMethods } from './tensorflow/methods.ts';
 import { VERSION } from './version.ts';
 
 export type RunningServer = {
@@ -70,6 +73,7 @@ const SERVICES = [
   'scorewire.v1.ScoreStoreService',
   'scorewire.v1.JobService',
   INFERENCE_SERVICE,
+  ...TENSORFLOW_SERVICES,
 ];
 
 /**
@@ -77,13 +81,11 @@ const SERVICES = [
  * @throws SetupError for whatever keeps it from serving; nothing is left listening then.
  */
 export async function startServer(settings: Settings, log: Logger): Promise<RunningServer> {
-  const repository = await readRepository(settings.models.dir);
-  const { specs, live, warnings, failures } = repository;
-  for (const warning of warnings) log.warn(warning);
-  if (specs.length === 0) insist(repository, settings.models.dir);
-  for (const { name: model, version, reason } of failures) log.error({ model, version }, reason);
+  const repository = await readRepositoryAtStart(settings, log);
   const jobs = settings.jobs.file === undefined ? new Map<string, JobDefinition>() : readJobs(settings.jobs.file);
-  checkJobs(jobs, specs, settings.jobs.file ?? '');
+  const mayCome = (model: string): boolean =>
+    settings.models.control !== 'none' || repository.failures.some(({ name }) => name === model);
+  for (const warning of checkJobs(jobs, repository.specs, settings.jobs.file ?? '', mayCome)) log.warn(warning);
   const features = featureSources(settings);
   const gate = AdminGate.withTokenFile(settings.admin.tokenFile);
 
@@ -106,15 +108,20 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   const admission = new Admission(settings.limits.maxInFlight);
   metrics.inFlight.observe({}, () => admission.inFlight);
   const health = new Health();
-  for (const name of ['', ...SERVICES, ...specs.map((spec) => spec.name)]) health.set(name, false);
+  const modelHealth = new ModelHealth(health, ['', ...SERVICES], repository.specs);
 
   // Before the models are there the door is closed.
   let featureStores: FeatureStores | undefined;
   let engine: Engine | undefined;
+  let control: RepositoryControl | undefined;
   let state: 'STARTING' | 'SERVING' | 'NOT_SERVING' | 'DRAINING' = 'STARTING';
   const servedModels = (): ModelRegistry => {
     if (engine !== undefined) return engine.models;
     throw new ScorewireError('unavailable', 'NOT_READY', 'the server is not ready yet; try again');
+  };
+  const modelControl = (): RepositoryControl => {
+    servedModels();
+    return control as RepositoryControl;
   };
   const score = scoreHandler(
     admission,
@@ -182,6 +189,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
   grpc.addUnary([
     health.check(),
     ...modelMethods(edge, servedModels),
+    ...loadModelMethods({ edge, gate, models: servedModels, control: modelControl }),
     promoteModelMethod({ edge, gate, models: servedModels, store, log }),
     ...jobMethods(edge, gate, readyJobs),
     ...scoreStoreMethods({
@@ -201,21 +209,33 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       gate,
       regions,
       models: servedModels,
-      control: () => undefined,
+      control: () => control,
       serving: () => state === 'SERVING',
       workers: () => engine?.readyWorkers() ?? 0,
+    }),
+    ...tensorflowMethods({
+      edge,
+      admission,
+      maxMessageBytes: settings.limits.maxInferMessageBytes,
+      models: servedModels,
+      run: (call, callback) => (engine as Engine).tensorRuns.run(call, callback),
+      ran: (model, { queuedMs, startedMs }) =>
+        (engine as Engine).cells(model).queueDelay.record((startedMs - queuedMs) / 1000),
+      scored: (model, rows) => (engine as Engine).cells(model).answers.real_time.add(rows),
     }),
   ]);
 
   const setServing = (serving: boolean) => {
     if (state === 'DRAINING') return;
     state = serving ? 'SERVING' : 'NOT_SERVING';
-    health.setAll(serving);
+    modelHealth.setServing(serving);
   };
   let refreshes: RefreshWatch | undefined;
   const problems = (): string[] => [
     ...(refreshes?.problems() ?? []),
     ...[...(featureStores?.problems() ?? [])].map(([name, problem]) => `feature store ${name}: ${problem}`),
+    ...(control?.problems() ?? []),
+    ...[repository.watch?.problem() ?? []].flat(),
     ...(store?.problem() === undefined ? [] : [`score store: ${store.problem()}`]),
   ];
   let http: HttpServer | undefined;
@@ -233,7 +253,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     const address = hostAndPort(settings.server.host, port);
     const httpHost = settings.server.httpHost ?? settings.server.host;
     if (settings.server.httpPort !== 'off') {
-      const recent = new Map(specs.map(({ name }) => [name, new Recent(() => callsOf(metrics, name))]));
+      const status = new StatusPage(metrics);
       http = await startHttpServer(
         {
           host: httpHost,
@@ -247,13 +267,14 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
           ),
           ready: () => ({ ready: state === 'SERVING', reason: state }),
           problems,
-          status: () => ({ ...snapshot(state, address, admission, engine, recent), problems: problems() }),
+          status: () => ({ ...status.snapshot(state, address, admission, engine), problems: problems() }),
         },
       );
     }
     featureStores = await FeatureStores.open({
       ...features,
-      specs,
+      // Each model brings what it wants when it is loaded.
+      specs: [],
       needed: false,
       reloadMs: 1000 * settings.features.reloadSeconds,
       log,
@@ -261,12 +282,15 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     });
     engine = await startEngine(
       settings,
-      specs,
-      { live, metrics, log, store, featureStores },
+      repository.specs,
+      { live: repository.live, metrics, log, store, featureStores },
       {
         workersChanged: (ready) => setServing(ready > 0),
+        modelsChanged: () => modelHealth.changed(),
       },
     );
+    control = controlRepository(settings, repository, engine, log);
+    modelHealth.follow(engine.models);
     admission.open();
     setServing(engine.readyWorkers() > 0);
     refreshes = new RefreshWatch(jobs, jobRuns, metrics, log);
@@ -278,7 +302,9 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
       engine,
       drain: once(async () => {
         state = 'DRAINING';
-        health.setAll(false);
+        modelHealth.setServing(false);
+        repository.watch?.end();
+        const loadsEnded = control?.close();
         await new Promise((resolve) => setTimeout(resolve, settings.drain.delayMs));
         health.close();
         scoreStreams.drain();
@@ -298,11 +324,13 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
         admission.drain();
         await jobsEnded;
         await (engine as Engine).close();
+        await loadsEnded;
         await stop();
         return answered;
       }),
     };
   } catch (error) {
+    await engine?.close();
     await stop();
     throw error;
   }
@@ -320,44 +348,4 @@ function httpTls({ cert, key, clientCa }: Settings['tls']) {
   if (cert === undefined || key === undefined) return undefined;
   const pem = (path: string) => readFileSync(path, 'utf8');
   return { cert: pem(cert), key: pem(key), clientCa: clientCa === undefined ? undefined : pem(clientCa) };
-}
-
-function callsOf(metrics: Metrics, model: string) {
-  return [...metrics.calls.cells()].filter((cell) => cell.attributes.model === model);
-}
-
-function snapshot(
-  state: string,
-  grpcAddress: string,
-  admission: Admission,
-  engine: Engine | undefined,
-  recent: ReadonlyMap<string, Recent>,
-): Omit<StatusSnapshot, 'problems'> {
-  return {
-    version: VERSION,
-    uptimeSeconds: process.uptime(),
-    state,
-    grpcAddress,
-    inFlightCalls: admission.inFlight,
-    models: (engine?.models.all() ?? []).map((model) => {
-      const { name, version } = model.spec;
-      const live = engine?.models.isLive(model) ?? false;
-      const figures = recent.get(name)?.read();
-      return {
-        name,
-        version: String(version),
-        live,
-        state: 'READY',
-        reason: model.batchingProblem === '' ? undefined : `one row a run: ${model.batchingProblem}`,
-        queuedRows: engine?.scheduler.queueDepth(model.session) ?? 0,
-        callsPerSecond: live ? (figures?.perSecond ?? 0) : 0,
-        p50Ms: live && figures?.p50Seconds !== undefined ? figures.p50Seconds * 1000 : undefined,
-        p99Ms: live && figures?.p99Seconds !== undefined ? figures.p99Seconds * 1000 : undefined,
-      };
-    }),
-    workers: [...(engine?.pool.workers ?? [])].map((worker) => ({
-      id: worker.id,
-      state: worker.busy ? 'busy' : 'idle',
-    })),
-  };
 }

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { settingsJsonSchema, settingsMarkdown } from '../src/config/print.ts';
+import { tritonFieldsMarkdown } from '../src/models/triton-fields.ts';
 import { Registry } from '../src/telemetry/instruments.ts';
 import { createMetrics, metricsMarkdown } from '../src/telemetry/metrics.ts';
 
@@ -20,6 +21,15 @@ the last one wins. \`scorewire serve --print-config\` shows every value and wher
 
 ${settingsMarkdown()}`,
   'docs/settings.schema.json': `${JSON.stringify(settingsJsonSchema(), null, 2)}\n`,
+  'docs/triton-config.md': `# Fields of config.pbtxt
+
+Generated from \`src/models/triton-fields.ts\` by \`npm run docs\`.
+
+Every field that Triton's ModelConfig has, and what becomes of it where a model that Triton served is served here. Ignored are those
+without which the model answers the same; a warning names the field and its line, unless it asks for what it has by itself. A model with a
+field that is refused is not served, and the reason names field and line. [models.md](models.md) says how a config is read.
+
+${tritonFieldsMarkdown()}`,
   'docs/metrics.md': `# Metrics
 
 Generated from \`src/telemetry/metrics.ts\` by \`npm run docs\`. On \`/metrics\` of the HTTP port, dots are underscores and the

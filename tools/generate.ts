@@ -18,6 +18,9 @@ function buf(...args: string[]): Buffer {
 
 function generate(): void {
   buf('generate');
+  for (const [path, text] of files(gen)) {
+    if (text.includes('google/protobuf/wrappers.ts')) writeFileSync(join(gen, path), wrappersMayLack(text));
+  }
   const set = buf('build', '--exclude-source-info', '-o', '-#format=binpb').toString('base64');
   const lines = set.match(/.{1,116}/g) ?? [];
   writeFileSync(
@@ -26,6 +29,11 @@ function generate(): void {
       .map((line) => `  '${line}'`)
       .join(' +\n')};\n`,
   );
+}
+
+/** ts-proto says of a wrapper in a oneof that its value may be undefined, and forgets it where it makes JSON. */
+function wrappersMayLack(text: string): string {
+  return text.replaceAll(/(message\.\w+\.value)\.toString\(\)/g, '$1?.toString()');
 }
 
 function files(folder: string): Map<string, string> {

@@ -1,6 +1,6 @@
 // Work in bulk: blocks of rows that fill what calls of single rows leave. It never makes one of those wait for more than what a
 // worker already has: a millisecond or two of work, and a part of that while there are such calls.
-import type { ScorewireError } from '../errors.ts';
+import { ScorewireError } from '../errors.ts';
 import { type TensorData, view } from '../tensor.ts';
 import type { NamedTensor, RunReply } from '../workers/messages.ts';
 import { RunFailed } from '../workers/worker.ts';
@@ -39,16 +39,22 @@ type Part = { source: BulkSource; model: ScheduledModel; block: BulkBlock; from:
 
 export class BulkLane {
   readonly #observer: SchedulerObserver;
-  readonly #modelOf: (session: number) => ScheduledModel;
-  readonly #onFree: () => void;
+  readonly #modelOf: (session: number) => ScheduledModel | undefined;
+  readonly #onFree: (session: number, worker: BatchRunner) => void;
   /** In turn: who gave a block goes to the end. */
   readonly #sources: BulkSource[] = [];
   readonly #blocks = new WeakMap<BatchRunner, number>();
+  /** Blocks that workers have, by session. */
+  readonly #running = new Map<number, number>();
   /** What is left of blocks that were given in parts. */
   #parts: Part[] = [];
 
   /** @param onFree called when a worker is done with a block */
-  constructor(observer: SchedulerObserver, modelOf: (session: number) => ScheduledModel, onFree: () => void) {
+  constructor(
+    observer: SchedulerObserver,
+    modelOf: (session: number) => ScheduledModel | undefined,
+    onFree: (session: number, worker: BatchRunner) => void,
+  ) {
     this.#observer = observer;
     this.#modelOf = modelOf;
     this.#onFree = onFree;
@@ -56,6 +62,20 @@ export class BulkLane {
 
   get waiting(): boolean {
     return this.#sources.length > 0 || this.#parts.length > 0;
+  }
+
+  /** Whether a worker has, or is yet to get, a block of this session. */
+  has(session: number): boolean {
+    return (this.#running.get(session) ?? 0) > 0 || this.#parts.some(({ model }) => model.session === session);
+  }
+
+  /** The session is used no more. */
+  forget(session: number): void {
+    this.#running.delete(session);
+  }
+
+  isWith(worker: BatchRunner): boolean {
+    return (this.#blocks.get(worker) ?? 0) > 0;
   }
 
   /** Takes a source in, or again after it had none. */
@@ -99,6 +119,10 @@ export class BulkLane {
     for (let tries = this.#sources.length; tries > 0; tries--) {
       const source = this.#sources.shift() as BulkSource;
       const model = this.#modelOf(source.session);
+      if (model === undefined) {
+        source.giveUp(new ScorewireError('unavailable', 'MODEL_NOT_READY', 'the model was unloaded'));
+        continue;
+      }
       if (tooLong(model)) {
         this.#sources.push(source);
         continue;
@@ -116,10 +140,13 @@ export class BulkLane {
     const left = block.rows - from;
     const rows = brief ? Math.min(left, briefRows(model)) : left;
     if (rows < left) this.#parts.push({ ...part, from: from + rows });
+    const { session } = model;
     this.#blocks.set(worker, has + 1);
+    this.#running.set(session, (this.#running.get(session) ?? 0) + 1);
     this.#run(worker, model, block, from, rows).finally(() => {
       this.#blocks.set(worker, (this.#blocks.get(worker) ?? 1) - 1);
-      this.#onFree();
+      this.#running.set(session, (this.#running.get(session) ?? 1) - 1);
+      this.#onFree(session, worker);
     });
   }
 

@@ -2,13 +2,14 @@
 import { ScorewireError } from '../errors.ts';
 import type { RunReply } from '../workers/messages.ts';
 import { RunFailed } from '../workers/worker.ts';
+import { requireRows, union } from './batch-outputs.ts';
 import { BulkLane, type BulkSource } from './bulk-lane.ts';
 import type { Clock } from './clock.ts';
 import { type CloseDecision, closeBatch } from './close-batch.ts';
-import { Few } from './few.ts';
 import { countRows, joinRows } from './join-rows.ts';
+import { bestRows, Lane } from './lane.ts';
+import { Leaving } from './leaving.ts';
 import { answerDead, isDead, type QueuedRows } from './queued-rows.ts';
-import { RowQueue } from './row-queue.ts';
 import { type BatchRunner, rowError, type ScheduledModel, type SchedulerObserver } from './scheduling.ts';
 
 /** Milliseconds that a refused caller is told to stay away, at least and at most. */
@@ -17,23 +18,6 @@ const RETRY_MOST_MS = 5_000;
 
 /** Milliseconds after a row for which work in bulk is brief: where one came, others will. */
 const BRIEF_FOR_MS = 1000;
-
-/** A model's queue, and its place in the fair order. */
-class Lane {
-  readonly model: ScheduledModel;
-  readonly queue: RowQueue;
-  /** Start-time fair queueing (Goyal, Vin and Cheng 1996): virtual start of the next batch, in milliseconds of work. */
-  startTag = 0;
-  finishTag = 0;
-  /** Batches that workers have, each with the rows that are not answered yet. */
-  readonly running = new Few<readonly QueuedRows[]>();
-  candidates: QueuedRows[] = [];
-
-  constructor(model: ScheduledModel, queueLimit: number) {
-    this.model = model;
-    this.queue = new RowQueue(queueLimit);
-  }
-}
 
 export class Scheduler {
   readonly #clock: Clock;
@@ -45,6 +29,9 @@ export class Scheduler {
   readonly #workers = new Set<BatchRunner>();
   /** Whose batch each worker has, if it has one, and when it is expected to be done with it. */
   readonly #busy = new Map<BatchRunner, { lane: Lane; doneMs: number } | undefined>();
+  readonly #leaving = new Leaving((worker) => this.#hasBatch.get(worker) === true || this.#bulk.isWith(worker));
+  /** Whether a worker has a batch, or the runs that it was split into; of those too that get no other one. */
+  readonly #hasBatch = new Map<BatchRunner, boolean>();
   /** When the last row came. */
   #lastRowMs = Number.NEGATIVE_INFINITY;
   #virtualMs = 0;
@@ -58,8 +45,11 @@ export class Scheduler {
     this.#observer = observer;
     this.#bulk = new BulkLane(
       observer,
-      (session) => this.#lane(session).model,
-      () => {
+      (session) => this.#lanes.get(session)?.model,
+      (session, worker) => {
+        this.#leaving.look(worker);
+        const lane = this.#lanes.get(session);
+        if (lane !== undefined) this.#emptied(lane);
         if (this.#bulk.waiting) this.#dispatchSoon();
       },
     );
@@ -80,6 +70,25 @@ export class Scheduler {
     this.#lanes.set(model.session, new Lane(model, maxQueueRows));
   }
 
+  /**
+   * From here the model's rows are refused, UNAVAILABLE; resolves when those that are queued or in a run are answered, and nothing of
+   * it runs any more. Whoever has work in bulk for it has ended that before.
+   */
+  async removeModel(session: number): Promise<void> {
+    const lane = this.#lanes.get(session);
+    if (lane === undefined) return;
+    await new Promise<void>((resolve) => {
+      lane.whenEmpty = resolve;
+      this.#emptied(lane);
+    });
+    this.#lanes.delete(session);
+    this.#bulk.forget(session);
+  }
+
+  #emptied({ model, queue, batches, whenEmpty }: Lane): void {
+    if (queue.length === 0 && batches === 0 && !this.#bulk.has(model.session)) whenEmpty?.();
+  }
+
   addWorker(worker: BatchRunner): void {
     this.#workers.add(worker);
     this.#idle.push(worker);
@@ -92,6 +101,12 @@ export class Scheduler {
     this.#busy.delete(worker);
     const index = this.#idle.indexOf(worker);
     if (index >= 0) this.#idle.splice(index, 1);
+  }
+
+  /** As `removeWorker`, for one that is well; resolves when what it has is done, the runs that a failing batch is split into too. */
+  retireWorker(worker: BatchRunner): Promise<void> {
+    this.removeWorker(worker);
+    return this.#leaving.wait(worker);
   }
 
   get idleWorkers(): number {
@@ -112,7 +127,7 @@ export class Scheduler {
   /**
    * Queues rows of a request. From here the scheduler answers them, once. Throws, and leaves them with the caller, where they must
    * be refused: RESOURCE_EXHAUSTED where the queue is full, or where under load the prediction says that the row's
-   * deadline or budget can't be held; UNAVAILABLE where there is no worker at all.
+   * deadline or budget can't be held; UNAVAILABLE where there is no worker at all, or the model is unloaded.
    */
   submit(session: number, row: QueuedRows): void {
     const lane = this.#lane(session);
@@ -146,13 +161,16 @@ export class Scheduler {
     for (const lane of this.#lanes.values()) {
       for (const row of lane.queue.drain()) row.fail(error());
       for (const rows of lane.running.drain()) for (const row of rows) row.fail(error());
+      this.#emptied(lane);
     }
     this.#bulk.giveUp(error);
   }
 
   #lane(session: number): Lane {
     const lane = this.#lanes.get(session);
-    if (lane === undefined) throw new Error(`session ${session} is not scheduled`);
+    if (lane === undefined || lane.whenEmpty !== undefined) {
+      throw new ScorewireError('unavailable', 'MODEL_NOT_READY', 'the model is being unloaded');
+    }
     return lane;
   }
 
@@ -243,6 +261,8 @@ export class Scheduler {
     const nowMs = this.#clock.nowMs();
     if (this.#bulk.waiting) this.#bulk.feed(this.#idle, nowMs - this.#lastRowMs < BRIEF_FOR_MS);
     for (const row of dropped) answerDead(row, nowMs);
+    if (dropped.length > 0)
+      for (const lane of this.#lanes.values()) if (lane.whenEmpty !== undefined) this.#emptied(lane);
   };
 
   #startAll(dropped: QueuedRows[]): void {
@@ -309,12 +329,19 @@ export class Scheduler {
     lane.finishTag = lane.startTag + costMs;
     lane.startTag = lane.finishTag;
     this.#busy.set(worker, { lane, doneMs: nowMs + costMs });
+    lane.batches++;
+    this.#hasBatch.set(worker, true);
     this.#run(lane, worker, rows, nowMs).finally(() => {
       // What a model pays is what it took, the runs that a failing batch was split into included.
       const surplusMs = this.#clock.nowMs() - nowMs - costMs;
       lane.finishTag += surplusMs;
       lane.startTag += surplusMs;
+      lane.batches--;
       if (this.#busy.has(worker)) this.#busy.set(worker, undefined);
+      if (this.#workers.has(worker)) this.#hasBatch.set(worker, false);
+      else this.#hasBatch.delete(worker);
+      this.#leaving.look(worker);
+      if (lane.whenEmpty !== undefined) this.#emptied(lane);
       if (this.#workers.has(worker) && worker.alive) this.#idle.push(worker);
       // A turn of the event loop costs a few system calls: none for nothing.
       for (const other of this.#lanes.values()) if (other.queue.length > 0) return this.#dispatchSoon();
@@ -379,26 +406,5 @@ export class Scheduler {
     }
     const answer = rowError(model, error);
     for (const row of rows) row.fail(answer);
-  }
-}
-
-/** The batch that a row which comes now would ride in, were it up to the cost alone. */
-function bestRows({ model, queue }: Lane): number {
-  return Math.min(queue.length + 1, model.maxRows, model.cost.kneeRows);
-}
-
-/** The outputs that any of the rows wants; the shared array itself where all want the same. */
-function union(rows: readonly QueuedRows[]): readonly string[] {
-  const first = (rows[0] as QueuedRows).outputNames;
-  if (rows.every((row) => row.outputNames === first)) return first;
-  return [...new Set(rows.flatMap((row) => row.outputNames))];
-}
-
-/** A model whose outputs don't have one entry a row can't be batched: its requests are then run one by one. */
-function requireRows(reply: RunReply, names: readonly string[], rows: number): void {
-  for (const [index, output] of reply.outputs.entries()) {
-    if (output.dims[0] !== rows) {
-      throw new RunFailed(`output ${names[index]} has dimensions [${output.dims.join(',')}] for ${rows} rows`);
-    }
   }
 }

@@ -56,6 +56,7 @@ export function addCheck(program: Command): void {
     );
     const outcomes: Outcome[] = [];
     try {
+      for (const reason of engine.failures.values()) throw new SetupError(reason);
       for (const model of engine.models.all()) {
         // Golden rows hold for the live version.
         if (engine.models.isLive(model)) outcomes.push(await checkModel(engine, model, settings.limits.maxQueueRows));

@@ -202,6 +202,7 @@ async function run(name: string, definition: JobDefinition, settings: Settings, 
   };
   let job: JobRun;
   try {
+    for (const reason of engine.failures.values()) throw new SetupError(reason);
     job = new JobRun(
       engine.bulkScorer,
       definition,

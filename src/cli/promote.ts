@@ -10,8 +10,9 @@ type PromoteFlags = AdminFlags & { modelVersion?: string; minCoverage: string; j
 
 const HELP = `
 A version that was promoted stays live, also after a restart, until another one is. To go from version 3 to 4 without
-an hour of cold scores: promote 3, put 4 into the models folder and start the server again, run a job with version 4
-while 3 answers, and promote 4 when it covers enough. Back is the same command with the version before.
+an hour of cold scores: promote 3, put 4 into the models folder and load it (scorewire models load, or start the server
+again), run a job with version 4 while 3 answers, and promote 4 when it covers enough. Back is the same command with the
+version before.
 
 Examples:
   scorewire promote churn --model-version 4 --min-coverage 0.95

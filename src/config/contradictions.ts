@@ -4,7 +4,7 @@ import type { Settings } from './settings.ts';
 
 /** What is wrong, one line each. `told` says a setting with its value and origin. */
 export function contradictions(settings: Settings, told: (key: string) => string): string[] {
-  const { server, tls, limits, batching } = settings;
+  const { server, tls, limits, batching, models } = settings;
   const problems: string[] = [];
   if (tls.cert !== undefined && tls.key === undefined) {
     problems.push(`${told('tls.cert')} needs tls.key, which is not set`);
@@ -27,6 +27,9 @@ export function contradictions(settings: Settings, told: (key: string) => string
     problems.push(
       `${told('batching.max_delay_ms')} is not less than ${told('batching.latency_budget_ms')}: waiting would use it up`,
     );
+  }
+  if (models.loadAtStart !== 'all' && models.control !== 'explicit') {
+    problems.push(`${told('models.load_at_start')} needs models.control explicit, which is ${models.control}`);
   }
   return problems;
 }

@@ -45,3 +45,8 @@ export function redisUrl(): Kind<string> {
 export function oneWord(): Kind<string> {
   return { type: z.string().regex(/^[\w.-]+$/), allowed: 'letters, digits, . _ and -' };
 }
+
+/** Names with commas between them, or a word that stands for some. */
+export function words(): Kind<string> {
+  return { type: z.string().regex(/^\s*[\w.-]+(\s*,\s*[\w.-]+)*\s*$/), allowed: 'words with commas between them' };
+}

@@ -1,6 +1,18 @@
 // Every setting, once: its name in files, environment and flags, its type, default, unit and meaning all come from here.
 
-import { decimal, host, httpUrl, type Kind, oneOf, oneWord, path, redisUrl, wholeNumber, wordOr } from './kinds.ts';
+import {
+  decimal,
+  host,
+  httpUrl,
+  type Kind,
+  oneOf,
+  oneWord,
+  path,
+  redisUrl,
+  wholeNumber,
+  wordOr,
+  words,
+} from './kinds.ts';
 
 export type Setting<T> = Kind<T> & {
   readonly default: T;
@@ -51,6 +63,16 @@ export const settingTable = {
     dir: setting(path(), './models', {
       flag: '--models',
       doc: 'Folder with the models: NAME/VERSION/model.onnx.',
+    }),
+    control: setting(oneOf('none', 'poll', 'explicit'), 'none', {
+      doc: 'Who decides what is loaded after the start: nobody, the folder (what comes, changes or goes there), or callers (LoadModel and UnloadModel).',
+    }),
+    pollSeconds: setting(wholeNumber(1, 86_400), 15, {
+      unit: 'seconds',
+      doc: 'How often the folder is looked at, where models.control is poll or explicit.',
+    }),
+    loadAtStart: setting(words(), 'all', {
+      doc: 'What is loaded at the start where models.control is explicit: all, none, or names of models with commas between them.',
     }),
   },
   workers: {

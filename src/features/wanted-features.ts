@@ -55,10 +55,15 @@ function heldType(types: readonly FeatureType[]): FeatureType | undefined {
   return kinds.has('text') ? undefined : 'number';
 }
 
+/** How a model takes a feature; those that are equal take the same. */
+export function formOf({ type, dataType, allowNan }: Feature): string {
+  return `${type} ${dataType} ${allowNan}`;
+}
+
 function distinct(features: readonly Feature[]): Feature[] {
   const seen = new Set<string>();
-  return features.filter(({ type, dataType, allowNan }) => {
-    const key = `${type} ${dataType} ${allowNan}`;
+  return features.filter((feature) => {
+    const key = formOf(feature);
     return !seen.has(key) && seen.add(key) !== undefined;
   });
 }

@@ -35,9 +35,10 @@ export class Health {
     for (const watcher of this.#watchers) this.#tell(watcher);
   }
 
-  /** All that are known become NOT_SERVING. */
-  setAll(serving: boolean): void {
-    for (const service of this.#statuses.keys()) this.set(service, serving);
+  /** The name is no service any more. */
+  remove(service: string): void {
+    if (!this.#statuses.delete(service)) return;
+    for (const watcher of this.#watchers) this.#tell(watcher);
   }
 
   /** Ends the Watch streams, which would keep a drain waiting. */

@@ -125,10 +125,11 @@ function toInvalidation({ model, target, at }: InvalidateScoresRequest, nowMs: n
 /** Computes and stores the scores of entities, with their features as they are now. */
 function refresh(
   bulk: BulkScorer,
-  model: ServedModel,
+  invalidated: ServedModel,
   entities: readonly string[],
 ): Promise<{ refreshed: bigint; errors: RefreshError[] }> {
-  bulk.model(model.spec.name, BigInt(model.spec.version));
+  // Another file may have come to its place meanwhile.
+  const model = bulk.model(invalidated.spec.name, BigInt(invalidated.spec.version));
   return new Promise((resolve, reject) => {
     const errors: RefreshError[] = [];
     let failed = 0;
@@ -144,8 +145,8 @@ function refresh(
         chunkRows: MAX_ENTITIES,
         inOrder: true,
         job: 'refresh',
-        kept: ({ invalidated }) => {
-          refused += invalidated;
+        kept: (counts) => {
+          refused += counts.invalidated;
         },
       },
       {

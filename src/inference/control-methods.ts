@@ -1,6 +1,5 @@
 // inference.GRPCInferenceService, what changes the server: models loaded and unloaded, shared memory, trace and log settings.
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import type { MethodDefinition } from '@grpc/grpc-js';
 import { ScorewireError, toScorewireError } from '../errors.ts';
 import {
   type CudaSharedMemoryRegisterRequest,
@@ -69,6 +68,7 @@ function repositoryMethods({ edge, gate, models, control, maxLoadBytes }: Contro
     {
       ...unary(edge, answeringBoth(Service.repositoryModelLoad), handler(loadModel), admit),
       maxMessageBytes: maxLoadBytes,
+      tooLargeHint: () => "put the model's files into its folder, or raise limits.max_infer_message_bytes",
     },
     unary(edge, answeringBoth(Service.repositoryModelUnload), handler(unloadModel), admit),
   ];
@@ -77,17 +77,19 @@ function repositoryMethods({ edge, gate, models, control, maxLoadBytes }: Contro
 /** `kserveModel` is the model's name where the caller's answer has fields, which in Triton's is empty. */
 type ControlAnswer = { kserveModel: string | undefined };
 
+type ControlMethod = typeof Service.repositoryModelLoad | typeof Service.repositoryModelUnload;
+
 /** `method` with answers that clients of Triton and of KServe read. */
-function answeringBoth<Request>(method: MethodDefinition<Request, object>): MethodDefinition<Request, ControlAnswer> {
+function answeringBoth(method: ControlMethod) {
   return {
     ...method,
-    responseSerialize: ({ kserveModel }) => {
+    responseSerialize: ({ kserveModel }: ControlAnswer): Buffer => {
       const writer = new BinaryWriter();
       // model_name, and isLoaded or isUnloaded.
       if (kserveModel !== undefined) writer.uint32(10).string(kserveModel).uint32(16).bool(true);
       return Buffer.from(writer.finish());
     },
-    responseDeserialize: () => ({ kserveModel: undefined }),
+    responseDeserialize: (): ControlAnswer => ({ kserveModel: undefined }),
   };
 }
 

@@ -1,7 +1,8 @@
 // RepositoryModelLoad and RepositoryModelUnload: what is asked, checked, and what became of it in Triton's words.
 import { type ErrorKind, ScorewireError } from '../errors.ts';
 import type { ModelRepositoryParameter } from '../gen/inference/inference.ts';
-import type { ModelControl, ModelOverride } from '../scoring/model-control.ts';
+import type { ModelOverride } from '../models/model-files.ts';
+import type { ModelControl } from '../scoring/model-control.ts';
 import { shownText } from './refused-setting.ts';
 
 /** Of both: `repository_name` is what KServe's clients have the model's name in. */

@@ -39,7 +39,7 @@ export function inferenceMethods({ settings, log, ...parts }: ServiceParts): Una
       ...parts,
       logSettings: new LogSettings(log),
       traceSettings: new TraceSettings(telemetry.traceRatio, (ratio) => tracing.setRatio(ratio)),
-      maxLoadBytes: limits.maxBatchMessageBytes,
+      maxLoadBytes: limits.maxInferMessageBytes,
     }),
   ];
 }

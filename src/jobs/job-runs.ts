@@ -190,7 +190,11 @@ export class JobRuns {
 
   #end(entry: Entry, record: RunRecord, state: JobState, error: unknown): void {
     // What is no fault of the job's is for the log.
-    const said = error instanceof SetupError || error instanceof JobStopped;
+    const said =
+      error instanceof SetupError ||
+      error instanceof JobStopped ||
+      // Such as a model that isn't loaded.
+      (error instanceof ScorewireError && error.kind !== 'internal');
     record.state = state;
     record.endedMs = Date.now();
     if (said) record.message = error.message;

@@ -1,6 +1,5 @@
 // model.yaml, the optional file beside a model's versions: read, checked whole, every mistake named.
 
-import { readFile } from 'node:fs/promises';
 import { closest } from 'fastest-levenshtein';
 import { type Document, isNode, LineCounter, parseDocument, type YAMLParseError } from 'yaml';
 import { SetupError } from '../errors.ts';

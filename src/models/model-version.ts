@@ -46,7 +46,7 @@ export async function readVersion(
   const listed = config?.content.input?.length ? config.content.input : undefined;
   const optional = optionalInputs(
     graph,
-    listed?.filter((input) => input.optional === true).map((input) => input.name ?? ''),
+    listed?.map((input) => input.name ?? ''),
     path,
   );
   const spec: ModelSpec = {

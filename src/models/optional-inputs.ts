@@ -18,7 +18,7 @@ const MOST_INPUTS = 16;
 
 /**
  * The graph's inputs that callers may replace, in its order.
- * @param named those that a config calls optional; undefined: there is no list, and only small values count
+ * @param named those that a config lists, small or not; undefined: there is no list, and only small values count
  * @param file for messages
  */
 export function optionalInputs(graph: OnnxGraph, named: readonly string[] | undefined, file: string): OptionalInput[] {

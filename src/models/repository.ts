@@ -25,20 +25,27 @@ export type Repository = {
  * @throws SetupError where the directory itself can't be read
  */
 export async function readRepository(directory: string): Promise<Repository> {
-  const repository: Repository = { specs: [], live: new Map(), warnings: [], failures: [], names: [] };
-  const { folders, files } = await new DiskFiles().list(directory, 'models directory');
-  for (const file of files.filter((name) => name.endsWith('.onnx'))) {
-    repository.warnings.push(`${join(directory, file)} is not served: a model lies at ${placeOf(directory, file)}`);
-  }
-  for (const name of folders) {
+  const repository: Repository = { ...(await listModels(directory)), specs: [], live: new Map(), failures: [] };
+  for (const name of repository.names) {
     const { specs, live, warnings, failures } = await readModel(directory, name);
-    repository.names.push(name);
     repository.specs.push(...specs);
     if (live !== undefined) repository.live.set(name, live);
     repository.warnings.push(...warnings);
     repository.failures.push(...failures);
   }
   return repository;
+}
+
+/**
+ * Every folder under `directory`, and what else lies there that looks like a model.
+ * @throws SetupError where the directory can't be read
+ */
+export async function listModels(directory: string): Promise<{ names: string[]; warnings: string[] }> {
+  const { folders, files } = await new DiskFiles().list(directory, 'models directory');
+  const warnings = files
+    .filter((name) => name.endsWith('.onnx'))
+    .map((file) => `${join(directory, file)} is not served: a model lies at ${placeOf(directory, file)}`);
+  return { names: folders, warnings };
 }
 
 /**
@@ -52,7 +59,7 @@ export function insist({ specs, failures }: Repository, directory: string, name?
 }
 
 /** For a directory without a single model to serve. */
-function noModels(directory: string): SetupError {
+export function noModels(directory: string): SetupError {
   return new SetupError(`${directory} has no models; a model lies at ${placeOf(directory, 'NAME.onnx')}`);
 }
 

@@ -123,7 +123,7 @@ const QUEUE_POLICY = {
     max_queue_size: {
       type: 'uint32',
       fate: 'honoured',
-      note: 'requests that may wait; 0: as many as `limits.max_queue_rows` lets',
+      note: 'requests that may wait, one of several rows counting as so many; 0: as many as `limits.max_queue_rows` lets',
     },
   },
 } as const;

@@ -64,7 +64,10 @@ export function tritonTensors(
   };
 }
 
-/** Rows need an open first dimension everywhere. */
+/**
+ * Rows need an open first dimension everywhere, as far as a graph can be believed: converters of boosted trees say 1, or nothing, of an
+ * output's rows.
+ */
 function checkRows({ content, mistake }: TritonDocument, { inputs, outputs }: GraphTensors): void {
   const named = content.output?.map(({ name }) => name);
   const offered = outputs.filter(({ name }) => named === undefined || named.includes(name));
@@ -74,6 +77,7 @@ function checkRows({ content, mistake }: TritonDocument, { inputs, outputs }: Gr
   ] as const) {
     for (const { name, shape } of tensors) {
       if (shape === undefined || shape[0] === null) continue;
+      if (what === 'output' && (shape.length === 0 || shape[0] === 1)) continue;
       const reason = shape.length === 0 ? 'is a scalar' : `has a first dimension fixed at ${shape[0]}`;
       throw mistake(['max_batch_size'], `0, as the graph's ${what} "${name}" ${reason}`);
     }
@@ -140,7 +144,8 @@ function servedTensor(
     }
   }
   const served: ServedTensor = { name: spec.name, type: spec.type, dims };
-  if (spec.shape === undefined) return reshape === undefined ? served : { ...served, reshape };
+  if (spec.shape === undefined || (rows && spec.shape.length === 0))
+    return reshape === undefined ? served : { ...served, reshape };
   // A scalar has no dimensions, and Triton has no tensors without.
   const scalar = spec.shape.length === 0 && reshape === undefined && dims.every((dim) => dim === 1);
   if (scalar) return dims.length === 0 ? served : { ...served, reshape: [] };

@@ -36,12 +36,14 @@ export class BlockFeed implements BulkSource {
   readonly #events: FeedEvents;
   #waiting: WaitingBlock[] = [];
   #ended = false;
+  readonly #release: () => void;
 
   constructor(model: ServedModel, scheduler: Scheduler, events: FeedEvents) {
     this.session = model.session;
     this.#model = model;
     this.#scheduler = scheduler;
     this.#events = events;
+    this.#release = model.uses.hold();
   }
 
   push({ firstRow, rows, blocks }: RowPiece): void {
@@ -60,6 +62,7 @@ export class BlockFeed implements BulkSource {
     this.#ended = true;
     this.#waiting = [];
     this.#scheduler.removeBulk(this);
+    this.#release();
   }
 
   giveUp(error: ScorewireError): void {

@@ -28,7 +28,8 @@ export class BulkScorer {
   }
 
   /**
-   * A model that gives scores, to be kept to the end. `version` absent: the live one.
+   * A model that gives scores; whoever has it begins a run with it in the same turn, or a feed, which keep it to their end. `version`
+   * absent: the live one.
    * @throws ScorewireError NOT_FOUND, FAILED_PRECONDITION
    */
   model(name: string, version: bigint | undefined): ServedModel {
@@ -92,6 +93,7 @@ export class BulkRun implements BulkSource {
   #rowsTaken = 0;
   #paused = false;
   #ended = false;
+  readonly #release: () => void;
 
   constructor(
     model: ServedModel,
@@ -108,6 +110,7 @@ export class BulkRun implements BulkSource {
     this.#order = new ChunkOrder(inOrder, (chunk) => this.#hand(chunk));
     this.#sink = sink;
     this.#scheduler = scheduler;
+    this.#release = model.uses.hold();
     this.#blockRows = blockRows(model);
     this.#rowsAtOnce = this.#blockRows;
   }
@@ -123,11 +126,13 @@ export class BulkRun implements BulkSource {
   cancel(): void {
     this.#ended = true;
     this.#scheduler.removeBulk(this);
+    this.#release();
   }
 
   giveUp(error: ScorewireError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#release();
     this.#sink.failed(error);
   }
 
@@ -204,6 +209,7 @@ export class BulkRun implements BulkSource {
   #finish(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#release();
     this.#sink.done();
   }
 }

@@ -301,6 +301,7 @@ export class EntityRun {
   #finish(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#feed.end();
     this.#sink.done();
   }
 

@@ -1,12 +1,6 @@
 // Loading and unloading while serving, as the rooms above ask for it.
 
-/** What of a model's config a load brings along, in the place of what is on disk. */
-export type ModelOverride = {
-  /** A Triton model config as JSON, in the place of config.pbtxt. */
-  config: string | undefined;
-  /** Files of the model's folder by their path in it, such as `1/model.onnx`; where there are any, the folder on disk is not read. */
-  files: ReadonlyMap<string, Uint8Array>;
-};
+import type { ModelOverride } from '../models/model-files.ts';
 
 /** Who decides what is loaded: nobody after the start, the folder, or callers. */
 export type ControlMode = 'none' | 'poll' | 'explicit';

@@ -25,7 +25,7 @@ export const UNLOADED = 'unloaded';
 const LOADING_RETRY_MS = 500;
 
 /** What is known of a version beside, or without, its being READY. */
-type Note = { state: Exclude<VersionState, 'READY'>; reason: string };
+export type Note = { state: Exclude<VersionState, 'READY'>; reason: string };
 
 export class ModelRegistry {
   /** READY ones by name; versions rising, one a number. */
@@ -36,9 +36,12 @@ export class ModelRegistry {
   #folders: readonly string[] = [];
   /** The live version by name, where somebody chose; else the highest is live. */
   readonly #chosen: Map<string, number>;
+  readonly #changed: () => void;
 
-  constructor(chosen: ReadonlyMap<string, number> = new Map()) {
+  /** @param changed called where the index is not what it was */
+  constructor(chosen: ReadonlyMap<string, number> = new Map(), changed: () => void = () => {}) {
     this.#chosen = new Map(chosen);
+    this.#changed = changed;
   }
 
   /** Makes a version READY from this turn on; returns the one of its number that was so before, which no request gets any more. */
@@ -50,23 +53,33 @@ export class ModelRegistry {
     versions.sort((a, b) => a.spec.version - b.spec.version);
     this.#models.set(name, versions);
     this.#forget(name, version);
+    this.#changed();
     return before;
   }
 
-  /** No request gets this version any more: it is UNLOADING until a note says otherwise. */
-  remove(model: ServedModel): void {
+  /**
+   * No request gets this version any more: it is UNLOADING, until what comes back is called; then it is unloaded, unless something
+   * else became of its number since.
+   */
+  remove(model: ServedModel): () => void {
     const { name, version } = model.spec;
     const left = (this.#models.get(name) ?? []).filter((other) => other !== model);
     if (left.length > 0) this.#models.set(name, left);
     else this.#models.delete(name);
-    this.note(name, version, 'UNLOADING');
+    const unloading = this.note(name, version, 'UNLOADING');
+    return () => {
+      if (this.#notes.get(name)?.get(version) === unloading) this.note(name, version, 'UNAVAILABLE', UNLOADED);
+    };
   }
 
   /** A version that is READY stays so, and keeps the reason. */
-  note(name: string, version: number | undefined, state: Note['state'], reason = ''): void {
+  note(name: string, version: number | undefined, state: Note['state'], reason = ''): Note {
+    const note = { state, reason };
     const notes = this.#notes.get(name) ?? new Map<number | undefined, Note>();
-    notes.set(version, { state, reason });
+    notes.set(version, note);
     this.#notes.set(name, notes);
+    this.#changed();
+    return note;
   }
 
   /** Nothing is known any more of versions that are not READY and of which `keep` says no, and of the folder as a whole. */
@@ -74,6 +87,7 @@ export class ModelRegistry {
     for (const [version, { state, reason }] of this.#notes.get(name) ?? []) {
       if (version === undefined || !keep(version, state, reason)) this.#forget(name, version);
     }
+    this.#changed();
   }
 
   #forget(name: string, version: number | undefined): void {
@@ -84,6 +98,7 @@ export class ModelRegistry {
   /** Folders that could be loaded, for the index. */
   setFolders(names: readonly string[]): void {
     this.#folders = names;
+    this.#changed();
   }
 
   /**

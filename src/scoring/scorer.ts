@@ -22,6 +22,20 @@ export class Scorer {
    */
   score(call: ScoreCall, callback: ScoreCallback): void {
     const model = this.#models.get(call.model, call.version);
+    const { uses } = model;
+    uses.begin();
+    try {
+      this.#score(model, call, (error, answer) => {
+        uses.end();
+        callback(error, answer);
+      });
+    } catch (error) {
+      uses.end();
+      throw error;
+    }
+  }
+
+  #score(model: ServedModel, call: ScoreCall, callback: ScoreCallback): void {
     const fetched = wantedOutputs(model, call.outputNames);
     const { row, entityId } = call;
     const policy = policyOf(call.policy, row !== undefined);

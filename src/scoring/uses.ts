@@ -19,6 +19,17 @@ export class Uses {
     for (const resolve of this.#whenNone.splice(0)) resolve();
   }
 
+  /** One use, ended once by the first call of what comes back. */
+  hold(): () => void {
+    this.begin();
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.end();
+    };
+  }
+
   /** Resolves when there is no user; meant for after nobody new can come. */
   async none(): Promise<void> {
     if (this.#count === 0) return;

@@ -35,6 +35,10 @@ function answer(request: WorkerRequest): WorkerReply {
         return load(request);
       case 'run':
         return run(request);
+      case 'unload':
+        sessions.get(request.session)?.dispose();
+        sessions.delete(request.session);
+        return { kind: 'unloaded' };
       case 'exit':
         return process.exit(0);
     }

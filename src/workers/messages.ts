@@ -30,13 +30,18 @@ export type RunRequest = {
   outputs: readonly string[];
 };
 
+/** Gives back what a session holds; nobody runs it any more. One that isn't there is none. */
+export type UnloadRequest = { kind: 'unload'; session: number };
+
 /** Ends the thread between two runs, where that is safe: a run under way would take the whole process down. */
 export type ExitRequest = { kind: 'exit' };
 
-export type WorkerRequest = LoadRequest | RunRequest | ExitRequest;
+export type WorkerRequest = LoadRequest | RunRequest | UnloadRequest | ExitRequest;
 
 /** `loadUs`: microseconds that creating the session took. */
 export type LoadReply = { kind: 'loaded'; loadUs: number };
+
+export type UnloadReply = { kind: 'unloaded' };
 
 /** `runUs`: microseconds that the run took in the worker. */
 export type RunReply = { kind: 'ran'; outputs: Tensor[]; runUs: number };
@@ -47,4 +52,4 @@ export type FailedReply = { kind: 'failed'; message: string };
 /** The first of all: the thread is ready for requests. */
 export type StartedReply = { kind: 'started' };
 
-export type WorkerReply = StartedReply | LoadReply | RunReply | FailedReply;
+export type WorkerReply = StartedReply | LoadReply | RunReply | UnloadReply | FailedReply;

@@ -25,6 +25,7 @@ export class Worker {
   readonly #pending: { resolve: (reply: WorkerReply) => void; reject: (error: ScorewireError) => void }[] = [];
   #state: 'running' | 'gone' | 'closed' = 'running';
   #whenIdle: (() => void) | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor(id: number, onExit: (worker: Worker) => void) {
     this.id = id;
@@ -86,6 +87,11 @@ export class Worker {
     return reply;
   }
 
+  /** Gives a session's memory back, after the runs that the worker has by now. Rejects with UNAVAILABLE if the thread exits. */
+  async unload(session: number): Promise<void> {
+    await this.#send({ kind: 'unload', session });
+  }
+
   /** Ends the thread as a fault would, between runs. */
   async exit(): Promise<void> {
     if (this.#state === 'running') await this.#post({ kind: 'exit' }).catch(() => {});
@@ -95,7 +101,12 @@ export class Worker {
    * Ends the thread after the run under way, however long that takes: ending it inside a run aborts the process. Not by
    * Piscina's own close, which waits for ever if the thread goes away meanwhile.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     if (this.#state !== 'running') return;
     this.#state = 'closed';
     if (this.busy) {

@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
-import { FakeRow } from '../../support/fake-row.ts';
+import { describe, expect, it, vi } from 'vitest';
+import type { FakeRow } from '../../support/fake-row.ts';
 import { FakeScheduling } from '../../support/fake-scheduling.ts';
 
 const outcomes = (rows: readonly FakeRow[]): string[] => rows.map((row) => row.outcome);
@@ -464,8 +464,94 @@ describe('giving up', () => {
   });
 });
 
-it('a session that is not scheduled is a fault of the caller', () => {
+it('a session that is not there, or not any more, is not ready', () => {
   const s = new FakeScheduling();
-  expect(() => s.scheduler.submit(7, new FakeRow(0))).toThrow('session 7 is not scheduled');
+  expect(s.refusal(7)).toMatchObject({ kind: 'unavailable', reason: 'MODEL_NOT_READY' });
   expect(s.scheduler.queueDepth(7)).toBe(0);
+});
+
+describe('a model that goes', () => {
+  it('takes no more rows, and is gone when those that it has are answered', async () => {
+    const s = new FakeScheduling();
+    s.addModel();
+    const gone = vi.fn();
+    const rows = [s.submit(), s.submit()];
+    await s.endTurn();
+    rows.push(s.submit());
+    void s.scheduler.removeModel(1).then(gone);
+    expect(s.refusal()).toMatchObject({ kind: 'unavailable', reason: 'MODEL_NOT_READY' });
+    await s.finish();
+    expect(gone).not.toHaveBeenCalled();
+    await s.finish();
+    expect(gone).toHaveBeenCalledOnce();
+    expect(rows.map(({ answers }) => answers.length)).toEqual([1, 1, 1]);
+    expect(s.refusal()?.reason).toBe('MODEL_NOT_READY');
+  });
+
+  it('waits for the rows that a failing batch is split into', async () => {
+    const s = new FakeScheduling();
+    s.addModel();
+    const gone = vi.fn();
+    const rows = [s.submit(), s.submit()];
+    await s.endTurn();
+    void s.scheduler.removeModel(1).then(gone);
+    s.run().fail();
+    await s.endTurn();
+    expect(gone).not.toHaveBeenCalled();
+    await s.finishAll();
+    expect(gone).toHaveBeenCalledOnce();
+    expect(rows.every(({ answers }) => answers.length === 1)).toBe(true);
+  });
+
+  it('is gone at once where it has nothing, or was never there', async () => {
+    const s = new FakeScheduling();
+    s.addModel();
+    await s.scheduler.removeModel(1);
+    await s.scheduler.removeModel(1);
+    await s.scheduler.removeModel(7);
+  });
+
+  it('is gone when the last row was given up, or its caller left', async () => {
+    const s = new FakeScheduling();
+    s.addModel();
+    const gone = vi.fn();
+    s.submit();
+    await s.endTurn();
+    const left = s.submit();
+    left.left = true;
+    void s.scheduler.removeModel(1).then(gone);
+    await s.finish();
+    expect(gone).toHaveBeenCalledOnce();
+  });
+});
+
+describe('a worker that is to go', () => {
+  it('gets no more rows, and may go when those that it has are answered, whatever they are split into', async () => {
+    const s = new FakeScheduling();
+    s.addModel();
+    const { worker } = s;
+    const mayGo = vi.fn();
+    const rows = [s.submit(), s.submit()];
+    await s.endTurn();
+    const later = s.addWorker();
+    void s.scheduler.retireWorker(worker).then(mayGo);
+    rows.push(s.submit());
+    await s.endTurn();
+    expect(later.current?.rows).toEqual([2]);
+    s.run(worker).fail();
+    await s.endTurn();
+    expect(mayGo).not.toHaveBeenCalled();
+    await s.finish(worker);
+    await s.finish(worker);
+    expect(mayGo).toHaveBeenCalledOnce();
+    await s.finish(later);
+    expect(rows.map(({ answers }) => answers.length)).toEqual([1, 1, 1]);
+    expect(worker.runs).toHaveLength(3);
+  });
+
+  it('may go at once where it has nothing', async () => {
+    const s = new FakeScheduling();
+    await s.scheduler.retireWorker(s.worker);
+    expect(s.scheduler.idleWorkers).toBe(0);
+  });
 });

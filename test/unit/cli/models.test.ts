@@ -28,11 +28,11 @@ const models = (...args: string[]) => runInProcess(addModels, ['models', ...args
 test('a line a version', async () => {
   const { stdout } = await models();
   const lines = stdout.trimEnd().split('\n');
-  expect(lines[0]).toMatch(/^model +version +live +task +row +batch +budget$/);
-  expect(lines[1]).toMatch(/^company +1 +yes +regression +3 features +single +25 ms$/);
-  expect(lines[2]).toMatch(/^risk +1 +binary +2 features +to \d+ +25 ms$/);
-  expect(lines[3]).toMatch(/^risk +2 +yes +binary +2 features +to \d+ +25 ms$/);
-  expect(lines[4]).toMatch(/^shop +1 +yes +binary +2 features \(1 computed\) +to \d+ +25 ms$/);
+  expect(lines[0]).toMatch(/^model +version +live +state +task +row +batch +budget$/);
+  expect(lines[1]).toMatch(/^company +1 +yes +ready +regression +3 features +single +25 ms$/);
+  expect(lines[2]).toMatch(/^risk +1 +ready +binary +2 features +to \d+ +25 ms$/);
+  expect(lines[3]).toMatch(/^risk +2 +yes +ready +binary +2 features +to \d+ +25 ms$/);
+  expect(lines[4]).toMatch(/^shop +1 +yes +ready +binary +2 features \(1 computed\) +to \d+ +25 ms$/);
   expect(lines).toHaveLength(5);
 });
 

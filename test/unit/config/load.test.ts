@@ -90,6 +90,10 @@ describe('where a value comes from', () => {
       kind: 'tiered',
       max_bytes: '2097152',
       write_back: 'off',
+      strict_readiness: 'off',
+      client_shared_memory: 'on',
+      max_infer_message_bytes: '4096',
+      control: 'explicit',
       url: 'redis://cache:6379',
       prefix: 'p',
     };

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { ScorewireError } from '../../../src/errors.ts';
 import type { ModelRepositoryParameter } from '../../../src/gen/inference/inference.ts';
 import { type ControlRequest, loadModel, unloadModel } from '../../../src/inference/load-model.ts';
-import type { ControlMode, ModelControl, ModelOverride } from '../../../src/scoring/model-control.ts';
+import type { ModelOverride } from '../../../src/models/model-files.ts';
+import type { ControlMode, ModelControl } from '../../../src/scoring/model-control.ts';
 
 /** Knows the model `simple`. */
 class FakeControl implements ModelControl {

@@ -146,3 +146,99 @@ it('lists models by name, then by version', () => {
   expect(registry.all().map(({ spec }) => `${spec.name} ${spec.version}`)).toEqual(['a 9', 'a 10', 'b 1', 'b 2']);
   expect([registry.has('a'), registry.has('c')]).toEqual([true, false]);
 });
+
+describe('versions that are not ready', () => {
+  const [one, two] = [model('churn', 1), model('churn', 2)];
+
+  it('are refused as not ready while they are loaded and unloaded, and as not there after it', () => {
+    const registry = registryOf(one);
+    registry.note('churn', 2, 'LOADING');
+    expect(refusal(registry, 'churn', 2)).toMatchObject({ kind: 'unavailable', reason: 'MODEL_NOT_READY' });
+    expect(registry.get('churn')).toBe(one);
+    registry.add(two);
+    expect(registry.get('churn', 2)).toBe(two);
+    const released = registry.remove(two);
+    expect(refusal(registry, 'churn', 2)).toMatchObject({ kind: 'unavailable', reason: 'MODEL_NOT_READY' });
+    released();
+    expect(refusal(registry, 'churn', 2)).toMatchObject({ kind: 'not_found', reason: 'VERSION_NOT_FOUND' });
+    expect(registry.get('churn')).toBe(one);
+  });
+
+  it.each([
+    ['LOADING', '', 'unavailable', 'MODEL_NOT_READY'],
+    ['UNLOADING', '', 'unavailable', 'MODEL_NOT_READY'],
+    ['UNAVAILABLE', 'unloaded', 'not_found', 'MODEL_UNLOADED'],
+    ['UNAVAILABLE', 'no such operator', 'not_found', 'MODEL_NOT_LOADED'],
+  ] as const)('a model of which nothing else is known: %s %s', (state, reason, kind, expected) => {
+    const registry = registryOf();
+    registry.note('churn', 1, state, reason);
+    for (const version of [undefined, 1]) {
+      const error = refusal(registry, 'churn', version);
+      expect([error.kind, error.reason]).toEqual([kind, expected]);
+      // Why is for those who run the server.
+      expect(error.message).not.toContain('operator');
+    }
+    expect(registry.find('churn')).toBeUndefined();
+    expect(registry.has('churn')).toBe(false);
+    expect(registry.state('churn', 1)).toBe(state);
+  });
+
+  it('a folder that was never loaded is not loaded; one that nobody knows is unknown', () => {
+    const registry = registryOf(one);
+    registry.setFolders(['churn', 'later']);
+    expect(refusal(registry, 'later').reason).toBe('MODEL_UNLOADED');
+    expect(refusal(registry, 'other').reason).toBe('MODEL_NOT_FOUND');
+    expect(registry.index()).toEqual([
+      { name: 'churn', version: 1, state: 'READY', reason: '' },
+      { name: 'later', version: undefined, state: undefined, reason: '' },
+    ]);
+    expect(registry.index('other')).toEqual([]);
+  });
+
+  it('are in the index with their reasons, in the order of their numbers; ready ones say what was not taken', () => {
+    const registry = registryOf(two);
+    registry.note('churn', 10, 'UNAVAILABLE', 'too large');
+    registry.note('churn', 1, 'LOADING');
+    registry.note('churn', 2, 'UNAVAILABLE', 'the new file is broken');
+    expect(registry.index('churn').map(({ version, state, reason }) => [version, state, reason])).toEqual([
+      [1, 'LOADING', ''],
+      [2, 'READY', 'the new file is broken'],
+      [10, 'UNAVAILABLE', 'too large'],
+    ]);
+    registry.add(model('churn', 2));
+    expect(registry.index('churn')[1]).toMatchObject({ state: 'READY', reason: '' });
+    registry.forget('churn', (_, state) => state === 'LOADING');
+    expect(registry.index('churn').map(({ version }) => version)).toEqual([1, 2]);
+  });
+
+  it('another file under the same number takes its place at once; the one before is given back', () => {
+    const registry = registryOf(one, two);
+    const other = model('churn', 2);
+    expect(registry.add(other)).toBe(two);
+    expect(registry.versions('churn')).toEqual([one, other]);
+    expect([registry.isLive(other), registry.isLive(two)]).toEqual([true, false]);
+  });
+
+  it('the release of one that came again since changes nothing', () => {
+    const registry = registryOf(one);
+    const released = registry.remove(one);
+    const again = model('churn', 1);
+    registry.add(again);
+    released();
+    expect(registry.index()).toEqual([{ name: 'churn', version: 1, state: 'READY', reason: '' }]);
+    const last = registry.remove(again);
+    released();
+    expect(registry.state('churn', 1)).toBe('UNLOADING');
+    last();
+    expect(registry.state('churn', 1)).toBe('UNAVAILABLE');
+  });
+
+  it('without the chosen one the highest is live, until it is there', () => {
+    const registry = registryOf(one);
+    registry.choose('churn', 2);
+    expect(registry.get('churn')).toBe(one);
+    registry.add(two);
+    registry.add(model('churn', 3));
+    expect(registry.get('churn')).toBe(two);
+  });
+});

@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { EncodedRow } from '../../../src/features/row.ts';
-import { findBatchingProblem, measureCost, type WarmUpTarget, warmSession } from '../../../src/scoring/warm-up.ts';
+import {
+  findBatchingProblem,
+  measureCost,
+  runSamples,
+  type WarmUpTarget,
+  warmSession,
+} from '../../../src/scoring/warm-up.ts';
 import type { Tensor } from '../../../src/tensor.ts';
 import type { RunRequest } from '../../../src/workers/messages.ts';
-import type { Worker } from '../../../src/workers/worker.ts';
+import { RunFailed, type Worker } from '../../../src/workers/worker.ts';
 
 /** More time than any of this takes, in milliseconds. */
 const AGES_MS = 1e9;
@@ -37,6 +43,25 @@ it('a fresh session runs single rows before it counts as warm', async () => {
   const { worker, sizes } = workerOf((rows) => [column(rows)]);
   await warmSession(worker, target());
   expect(sizes).toEqual([1, 1, 1]);
+});
+
+describe('samples that a config brings', () => {
+  const sample = (name: string, values: number[], count: number) => ({
+    name,
+    count,
+    inputs: new Map([['x', column(values)]]),
+  });
+
+  it('are run in turn, each as often as it says', async () => {
+    const { worker, sizes } = workerOf((rows) => [column(rows)]);
+    await runSamples(worker, 1, [sample('one', [1], 2), sample('three', [1, 2, 3], 1)], ['score']);
+    expect(sizes).toEqual([1, 1, 3]);
+  });
+
+  it('that the model refuses are told by name', async () => {
+    const worker = { run: () => Promise.reject(new RunFailed('index out of range')) } as unknown as Worker;
+    await expect(runSamples(worker, 1, [sample('far', [9], 1)], ['score'])).rejects.toThrow('far: index out of range');
+  });
 });
 
 describe('the cost of batches', () => {

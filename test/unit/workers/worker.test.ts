@@ -55,6 +55,20 @@ test('runs several rows at once', async () => {
   expect(reply.runUs).toBeGreaterThan(0);
 });
 
+test('gives a run the inputs that it does not bring, and those of no other session', async () => {
+  const worker = newWorker();
+  const source = bytesOf(identityText());
+  const text = (value: string): NamedTensor => ({ name: 'text', type: 'string', dims: [1, 1], data: [value] });
+  await worker.load({ session: 1, source, intraOpThreads: 1, defaults: [text('yes')] });
+  await worker.load({ session: 2, source, intraOpThreads: 1, defaults: [text('maybe')] });
+  const echo = async (session: number, ...inputs: NamedTensor[]) =>
+    (await worker.run({ session, inputs, outputs: ['echo'] })).outputs[0]?.data;
+  expect(await echo(1)).toEqual(['yes']);
+  expect(await echo(1, text('no'))).toEqual(['no']);
+  expect(await echo(2)).toEqual(['maybe']);
+  expect(await echo(1)).toEqual(['yes']);
+});
+
 test('loads from a file as from bytes, and keeps sessions apart', async () => {
   const file = join(await tempFolder(), 'model.onnx');
   await writeFile(file, linear([1], 5));

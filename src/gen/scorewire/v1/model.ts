@@ -25,6 +25,65 @@ export const protobufPackage = "scorewire.v1";
 
 export const protobufFileName = "scorewire/v1/model.proto";
 
+export const VersionState = {
+  /** VERSION_STATE_UNSPECIFIED - Nothing of the folder was ever loaded. */
+  VERSION_STATE_UNSPECIFIED: 0,
+  VERSION_STATE_LOADING: 1,
+  VERSION_STATE_READY: 2,
+  /** VERSION_STATE_UNLOADING - No call gets it any more, and some still have it. */
+  VERSION_STATE_UNLOADING: 3,
+  VERSION_STATE_UNAVAILABLE: 4,
+} as const;
+
+export type VersionState = typeof VersionState[keyof typeof VersionState];
+
+export namespace VersionState {
+  export type VERSION_STATE_UNSPECIFIED = typeof VersionState.VERSION_STATE_UNSPECIFIED;
+  export type VERSION_STATE_LOADING = typeof VersionState.VERSION_STATE_LOADING;
+  export type VERSION_STATE_READY = typeof VersionState.VERSION_STATE_READY;
+  export type VERSION_STATE_UNLOADING = typeof VersionState.VERSION_STATE_UNLOADING;
+  export type VERSION_STATE_UNAVAILABLE = typeof VersionState.VERSION_STATE_UNAVAILABLE;
+}
+
+export function versionStateFromJSON(object: any): VersionState {
+  switch (object) {
+    case 0:
+    case "VERSION_STATE_UNSPECIFIED":
+      return VersionState.VERSION_STATE_UNSPECIFIED;
+    case 1:
+    case "VERSION_STATE_LOADING":
+      return VersionState.VERSION_STATE_LOADING;
+    case 2:
+    case "VERSION_STATE_READY":
+      return VersionState.VERSION_STATE_READY;
+    case 3:
+    case "VERSION_STATE_UNLOADING":
+      return VersionState.VERSION_STATE_UNLOADING;
+    case 4:
+    case "VERSION_STATE_UNAVAILABLE":
+      return VersionState.VERSION_STATE_UNAVAILABLE;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum VersionState");
+  }
+}
+
+export function versionStateToJSON(object: VersionState): string {
+  switch (object) {
+    case VersionState.VERSION_STATE_UNSPECIFIED:
+      return "VERSION_STATE_UNSPECIFIED";
+    case VersionState.VERSION_STATE_LOADING:
+      return "VERSION_STATE_LOADING";
+    case VersionState.VERSION_STATE_READY:
+      return "VERSION_STATE_READY";
+    case VersionState.VERSION_STATE_UNLOADING:
+      return "VERSION_STATE_UNLOADING";
+    case VersionState.VERSION_STATE_UNAVAILABLE:
+      return "VERSION_STATE_UNAVAILABLE";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum VersionState");
+  }
+}
+
 export const Task = { TASK_UNSPECIFIED: 0, TASK_BINARY: 1, TASK_MULTICLASS: 2, TASK_REGRESSION: 3 } as const;
 
 export type Task = typeof Task[keyof typeof Task];
@@ -97,7 +156,19 @@ export interface ListModelsRequest {
 }
 
 export interface ListModelsResponse {
+  /** Those that are ready. */
   models: ModelInfo[];
+  /** All that are known of, the ready ones among them. */
+  versions: VersionStatus[];
+}
+
+export interface VersionStatus {
+  name: string;
+  /** Absent: of the folder as a whole. */
+  version?: bigint | undefined;
+  state: VersionState;
+  /** Why it is so, where that is not plain; of a ready version why a newer file of it was not taken. */
+  reason: string;
 }
 
 export interface GetModelRequest {
@@ -112,19 +183,28 @@ export interface GetModelResponse {
 
 export interface LoadModelRequest {
   model: string;
+  /** Has to be absent: the folder says which versions there are. */
   version?: bigint | undefined;
 }
 
 export interface LoadModelResponse {
-  model?: ModelInfo | undefined;
+  /** The live version. */
+  model?:
+    | ModelInfo
+    | undefined;
+  /** All that are known of this model. */
+  versions: VersionStatus[];
 }
 
 export interface UnloadModelRequest {
   model: string;
+  /** Has to be absent: a model is unloaded as a whole. */
   version?: bigint | undefined;
 }
 
 export interface UnloadModelResponse {
+  /** All that are known of this model. */
+  versions: VersionStatus[];
 }
 
 export interface ModelInfo {
@@ -496,13 +576,16 @@ export const ListModelsRequest: MessageFns<ListModelsRequest> = {
 };
 
 function createBaseListModelsResponse(): ListModelsResponse {
-  return { models: [] };
+  return { models: [], versions: [] };
 }
 
 export const ListModelsResponse: MessageFns<ListModelsResponse> = {
   encode(message: ListModelsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.models) {
       ModelInfo.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.versions) {
+      VersionStatus.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -528,6 +611,14 @@ export const ListModelsResponse: MessageFns<ListModelsResponse> = {
             message.models.push(ModelInfo.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.versions.push(VersionStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -543,6 +634,9 @@ export const ListModelsResponse: MessageFns<ListModelsResponse> = {
   fromJSON(object: any): ListModelsResponse {
     return {
       models: globalThis.Array.isArray(object?.models) ? object.models.map((e: any) => ModelInfo.fromJSON(e)) : [],
+      versions: globalThis.Array.isArray(object?.versions)
+        ? object.versions.map((e: any) => VersionStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -550,6 +644,117 @@ export const ListModelsResponse: MessageFns<ListModelsResponse> = {
     const obj: any = {};
     if (message.models?.length) {
       obj.models = message.models.map((e) => ModelInfo.toJSON(e));
+    }
+    if (message.versions?.length) {
+      obj.versions = message.versions.map((e) => VersionStatus.toJSON(e));
+    }
+    return obj;
+  },
+};
+
+function createBaseVersionStatus(): VersionStatus {
+  return { name: "", version: undefined, state: 0, reason: "" };
+}
+
+export const VersionStatus: MessageFns<VersionStatus> = {
+  encode(message: VersionStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== undefined) {
+      if (BigInt.asIntN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type int64 too large");
+      }
+      writer.uint32(16).int64(message.version);
+    }
+    if (message.state !== 0) {
+      writer.uint32(24).int32(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VersionStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVersionStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VersionStatus {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? BigInt(object.version) : undefined,
+      state: isSet(object.state) ? versionStateFromJSON(object.state) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: VersionStatus): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== undefined) {
+      obj.version = message.version.toString();
+    }
+    if (message.state !== 0) {
+      obj.state = versionStateToJSON(message.state);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
     }
     return obj;
   },
@@ -770,13 +975,16 @@ export const LoadModelRequest: MessageFns<LoadModelRequest> = {
 };
 
 function createBaseLoadModelResponse(): LoadModelResponse {
-  return { model: undefined };
+  return { model: undefined, versions: [] };
 }
 
 export const LoadModelResponse: MessageFns<LoadModelResponse> = {
   encode(message: LoadModelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.model !== undefined) {
       ModelInfo.encode(message.model, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.versions) {
+      VersionStatus.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -802,6 +1010,14 @@ export const LoadModelResponse: MessageFns<LoadModelResponse> = {
             message.model = ModelInfo.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.versions.push(VersionStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -815,13 +1031,21 @@ export const LoadModelResponse: MessageFns<LoadModelResponse> = {
   },
 
   fromJSON(object: any): LoadModelResponse {
-    return { model: isSet(object.model) ? ModelInfo.fromJSON(object.model) : undefined };
+    return {
+      model: isSet(object.model) ? ModelInfo.fromJSON(object.model) : undefined,
+      versions: globalThis.Array.isArray(object?.versions)
+        ? object.versions.map((e: any) => VersionStatus.fromJSON(e))
+        : [],
+    };
   },
 
   toJSON(message: LoadModelResponse): unknown {
     const obj: any = {};
     if (message.model !== undefined) {
       obj.model = ModelInfo.toJSON(message.model);
+    }
+    if (message.versions?.length) {
+      obj.versions = message.versions.map((e) => VersionStatus.toJSON(e));
     }
     return obj;
   },
@@ -906,11 +1130,14 @@ export const UnloadModelRequest: MessageFns<UnloadModelRequest> = {
 };
 
 function createBaseUnloadModelResponse(): UnloadModelResponse {
-  return {};
+  return { versions: [] };
 }
 
 export const UnloadModelResponse: MessageFns<UnloadModelResponse> = {
-  encode(_: UnloadModelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: UnloadModelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.versions) {
+      VersionStatus.encode(v!, writer.uint32(10).fork()).join();
+    }
     return writer;
   },
 
@@ -927,6 +1154,14 @@ export const UnloadModelResponse: MessageFns<UnloadModelResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.versions.push(VersionStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -939,12 +1174,19 @@ export const UnloadModelResponse: MessageFns<UnloadModelResponse> = {
     }
   },
 
-  fromJSON(_: any): UnloadModelResponse {
-    return {};
+  fromJSON(object: any): UnloadModelResponse {
+    return {
+      versions: globalThis.Array.isArray(object?.versions)
+        ? object.versions.map((e: any) => VersionStatus.fromJSON(e))
+        : [],
+    };
   },
 
-  toJSON(_: UnloadModelResponse): unknown {
+  toJSON(message: UnloadModelResponse): unknown {
     const obj: any = {};
+    if (message.versions?.length) {
+      obj.versions = message.versions.map((e) => VersionStatus.toJSON(e));
+    }
     return obj;
   },
 };
@@ -2086,7 +2328,7 @@ export const CostPoint: MessageFns<CostPoint> = {
   },
 };
 
-/** Tells what is served. LoadModel and UnloadModel are not implemented yet. */
+/** Tells what is served, and changes it. */
 export type ModelServiceService = typeof ModelServiceService;
 export const ModelServiceService = {
   /** Every loaded version of every model, by name, then by version. */
@@ -2109,6 +2351,13 @@ export const ModelServiceService = {
     responseSerialize: (value: GetModelResponse): Buffer => Buffer.from(GetModelResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetModelResponse => GetModelResponse.decode(value),
   },
+  /**
+   * Makes what is served of a model what its folder has: versions that are new or were changed are loaded beside those that are served and
+   * take their place when they are warm; the others are released after their last request. Answers when that is done. For callers on the
+   * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (CONTROL_MODE) where models.control is not explicit;
+   * NOT_FOUND (MODEL_NOT_FOUND) where there is no such folder; FAILED_PRECONDITION (LOAD_FAILED) where nothing of it could be loaded: what
+   * was served before goes on.
+   */
   loadModel: {
     path: "/scorewire.v1.ModelService/LoadModel" as const,
     requestStream: false as const,
@@ -2118,6 +2367,10 @@ export const ModelServiceService = {
     responseSerialize: (value: LoadModelResponse): Buffer => Buffer.from(LoadModelResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LoadModelResponse => LoadModelResponse.decode(value),
   },
+  /**
+   * No call gets the model any more; answers then. It is released after its last request. For the same callers, in the same mode; a model
+   * that isn't loaded is no error.
+   */
   unloadModel: {
     path: "/scorewire.v1.ModelService/UnloadModel" as const,
     requestStream: false as const,
@@ -2150,7 +2403,18 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
   listModels: handleUnaryCall<ListModelsRequest, ListModelsResponse>;
   /** One version of one model; the live one where no version is asked for. NOT_FOUND if it isn't loaded. */
   getModel: handleUnaryCall<GetModelRequest, GetModelResponse>;
+  /**
+   * Makes what is served of a model what its folder has: versions that are new or were changed are loaded beside those that are served and
+   * take their place when they are warm; the others are released after their last request. Answers when that is done. For callers on the
+   * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (CONTROL_MODE) where models.control is not explicit;
+   * NOT_FOUND (MODEL_NOT_FOUND) where there is no such folder; FAILED_PRECONDITION (LOAD_FAILED) where nothing of it could be loaded: what
+   * was served before goes on.
+   */
   loadModel: handleUnaryCall<LoadModelRequest, LoadModelResponse>;
+  /**
+   * No call gets the model any more; answers then. It is released after its last request. For the same callers, in the same mode; a model
+   * that isn't loaded is no error.
+   */
   unloadModel: handleUnaryCall<UnloadModelRequest, UnloadModelResponse>;
   /**
    * Makes a version the live one, at once: forward to one that was filled with scores before, or back. For callers on the
@@ -2194,6 +2458,13 @@ export interface ModelServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetModelResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Makes what is served of a model what its folder has: versions that are new or were changed are loaded beside those that are served and
+   * take their place when they are warm; the others are released after their last request. Answers when that is done. For callers on the
+   * server's machine, with a client certificate or with its token. FAILED_PRECONDITION (CONTROL_MODE) where models.control is not explicit;
+   * NOT_FOUND (MODEL_NOT_FOUND) where there is no such folder; FAILED_PRECONDITION (LOAD_FAILED) where nothing of it could be loaded: what
+   * was served before goes on.
+   */
   loadModel(
     request: LoadModelRequest,
     callback: (error: ServiceError | null, response: LoadModelResponse) => void,
@@ -2209,6 +2480,10 @@ export interface ModelServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LoadModelResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * No call gets the model any more; answers then. It is released after its last request. For the same callers, in the same mode; a model
+   * that isn't loaded is no error.
+   */
   unloadModel(
     request: UnloadModelRequest,
     callback: (error: ServiceError | null, response: UnloadModelResponse) => void,
