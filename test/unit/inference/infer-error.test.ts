@@ -31,6 +31,11 @@ describe('errors of queue and run as clients of Triton know them', () => {
   it("a request's own timeout", () => {
     const error = new ScorewireError('deadline_exceeded', 'DEADLINE_EXPIRED_IN_QUEUE', 'as it was');
     expect(toInferError(error, '', true)).toMatchObject({ kind: 'unavailable', message: 'Request timeout expired' });
+    // The queue says at once what can't be in time.
+    const refused = new ScorewireError('overloaded', 'OVERLOADED', 'as it was');
+    expect(toInferError(refused, '', true)).toMatchObject({ kind: 'unavailable', message: 'Request timeout expired' });
+    const full = new ScorewireError('overloaded', 'QUEUE_FULL', 'as it was');
+    expect(toInferError(full, '', true).message).toContain('Exceeds maximum queue size');
   });
 });
 
