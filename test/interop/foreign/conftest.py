@@ -22,9 +22,7 @@ def repositories() -> Path:
 @pytest.fixture(scope="session")
 def server():
     """All models that can be served, for all tests that leave a server as they found it. None of them may end it."""
-    # With time for all calls, however busy the machine is: what is shed and when is asked elsewhere.
-    flags = ["--set", "inference.client_shared_memory=on", "--set", "batching.latency_budget_ms=10000"]
-    with Server(*flags, models=REPOSITORIES / "served") as running:
+    with Server("--set", "inference.client_shared_memory=on", models=REPOSITORIES / "served") as running:
         yield running
         assert running.running(), "the server ended before its time"
         assert not [line for line in running.log if "worker exited" in line["msg"]], "a worker was lost on the way"

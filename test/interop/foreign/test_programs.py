@@ -105,9 +105,9 @@ def perf_analyzer(address: str, *words: str) -> float:
 
     libraries = Path(nvidia.cuda_runtime.__path__[0]) / "lib"
     program = Path(sys.executable).parent / "perf_analyzer"
-    short = ["--measurement-mode", "count_windows", "--measurement-request-count", "200", "--stability-percentage", "999"]
+    # So many, and not until the figures are steady: on a busy machine they never are.
     done = subprocess.run(
-        [program, "-i", "grpc", "-u", address, "--max-trials", "3", *short, *words],
+        [program, "-i", "grpc", "-u", address, "--request-count", "500", *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
