@@ -38,6 +38,7 @@ function answer(request: WorkerRequest): WorkerReply {
       case 'unload':
         sessions.get(request.session)?.dispose();
         sessions.delete(request.session);
+        defaults.delete(request.session);
         return { kind: 'unloaded' };
       case 'exit':
         return process.exit(0);
