@@ -43,6 +43,7 @@ function answer(request: WorkerRequest): WorkerReply {
       case 'unload':
         sessions.get(request.session)?.dispose();
         sessions.delete(request.session);
+        defaults.delete(request.session);
         return { kind: 'unloaded' };
       case 'serve':
         goFirst?.();
