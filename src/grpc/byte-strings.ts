@@ -8,6 +8,8 @@ const FIRST = 0xf4;
 const SECOND = 0x8f;
 const THIRD_LEAST = 0xbc;
 
+const SHORT_BYTES = 64;
+
 /** The text that stands for these bytes. */
 export function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -33,18 +35,39 @@ export function textOf(bytes: Uint8Array): string {
 /** The bytes that a text stands for: those that `textOf` was given, else its UTF-8. */
 export function bytesOf(text: string): Uint8Array {
   const bytes = Buffer.from(text, 'utf8');
-  if (!bytes.includes(FIRST)) return bytes;
-  const unescaped = Buffer.allocUnsafe(bytes.length);
-  let end = 0;
-  for (let at = 0; at < bytes.length; at++) {
+  const end = unescaped(bytes, 0, bytes.length);
+  return end === bytes.length ? bytes : bytes.subarray(0, end);
+}
+
+/** Puts them at `at`, where there must be room for the text's UTF-8, which is never less; returns the place behind them. */
+export function putBytesOf(text: string, target: Buffer, at: number): number {
+  return unescaped(target, at, at + target.write(text, at, 'utf8'));
+}
+
+/** Turns the UTF-8 of a text in bytes[from, to) into the bytes that it stands for, in place; returns their end. */
+function unescaped(bytes: Buffer, from: number, to: number): number {
+  let at = firstEscape(bytes, from, to);
+  let end = at;
+  for (; at < to; at++) {
     if (isEscape(bytes, at)) {
-      unescaped[end++] = (((bytes[at + 2] as number) & 0x3) << 6) | ((bytes[at + 3] as number) & 0x3f);
+      bytes[end++] = (((bytes[at + 2] as number) & 0x3) << 6) | ((bytes[at + 3] as number) & 0x3f);
       at += 3;
     } else {
-      unescaped[end++] = bytes[at] as number;
+      bytes[end++] = bytes[at] as number;
     }
   }
-  return unescaped.subarray(0, end);
+  return end;
+}
+
+/** Where there may be an escape; `to` where there is none. A loop is quicker than a call for a few bytes. */
+function firstEscape(bytes: Buffer, from: number, to: number): number {
+  if (to - from > SHORT_BYTES) {
+    const found = bytes.subarray(from, to).indexOf(FIRST);
+    return found < 0 ? to : from + found;
+  }
+  let at = from;
+  while (at < to && bytes[at] !== FIRST) at++;
+  return at;
 }
 
 function isEscape(bytes: Uint8Array, at: number): boolean {

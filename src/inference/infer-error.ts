@@ -4,6 +4,12 @@ import { type ErrorDetails, ScorewireError } from '../errors.ts';
 /** Characters of what a caller sent that come back in an error. */
 const MAX_SHOWN = 200;
 
+export const NO_ROOM = new ScorewireError(
+  'overloaded',
+  'TOO_MANY_LARGE_MESSAGES',
+  'the server holds as many large messages as it may; try again later',
+);
+
 /** What errors about a request, rather than about one of its fields, begin with. */
 export function requestPrefix(id: string): string {
   return `[request id: ${id === '' ? '<id_unknown>' : shown(id)}] `;

@@ -1,5 +1,5 @@
 // Texts as tensors have them on the wire: each its length in four bytes, the lowest first, and then its bytes, whatever those are.
-import { bytesOf, textOf } from '../grpc/byte-strings.ts';
+import { putBytesOf, textOf } from '../grpc/byte-strings.ts';
 import type { Sliced } from '../grpc/slices.ts';
 import { elementText } from './known-texts.ts';
 
@@ -7,7 +7,6 @@ const LENGTH_BYTES = 4;
 /** Longer texts are read in pieces. */
 const PIECE_BYTES = 4096;
 const STEP_TEXTS = 128;
-const STEP_BYTES = 256 * 1024;
 
 /** Why bytes are not the texts of a tensor of so many elements. */
 export type TextsProblem =
@@ -58,50 +57,36 @@ export function* longText(bytes: Uint8Array, from: number, to: number): Sliced<s
   return pieces.join('');
 }
 
-/** The bytes of one long text. */
-function* longBytes(text: string): Sliced<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for (let at = 0; at < text.length; ) {
-    let end = Math.min(text.length, at + PIECE_BYTES);
+/** Puts the bytes of one long text in their place; returns the place behind them. */
+function* putLong(text: string, target: Buffer, start: number): Sliced<number> {
+  let at = start;
+  for (let from = 0; from < text.length; ) {
+    let end = Math.min(text.length, from + PIECE_BYTES);
     // Not within a pair.
     if (end < text.length && (text.charCodeAt(end) & 0xfc00) === 0xdc00) end++;
-    parts.push(bytesOf(text.slice(at, end)));
-    at = end;
+    at = putBytesOf(text.slice(from, end), target, at);
+    from = end;
     yield;
   }
-  const bytes = Buffer.allocUnsafe(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const [index, part] of parts.entries()) {
-    bytes.set(part, at);
-    at += part.length;
-    if (index % STEP_TEXTS === 0) yield;
-  }
-  return bytes;
+  return at;
 }
 
-/** As `rawTexts` takes them, behind each other. */
+/** As `rawTexts` takes them, behind each other. Nothing is made for each of them: there may be millions. */
 export function* packedTexts(texts: readonly string[]): Sliced<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
+  let most = 0;
+  for (let index = 0; index < texts.length; index++) {
+    most += LENGTH_BYTES + Buffer.byteLength(texts[index] as string);
+    if (index % STEP_TEXTS === STEP_TEXTS - 1) yield;
+  }
+  const packed = Buffer.allocUnsafe(most);
+  let at = 0;
   for (let index = 0; index < texts.length; index++) {
     const text = texts[index] as string;
-    const part = text.length > PIECE_BYTES ? yield* longBytes(text) : bytesOf(text);
-    bytes += LENGTH_BYTES + part.length;
-    parts.push(part);
+    const start = at + LENGTH_BYTES;
+    const end = text.length > PIECE_BYTES ? yield* putLong(text, packed, start) : putBytesOf(text, packed, start);
+    packed.writeUInt32LE(end - start, at);
+    at = end;
     if (index % STEP_TEXTS === STEP_TEXTS - 1) yield;
   }
-  const packed = Buffer.allocUnsafe(bytes);
-  let at = 0;
-  for (let index = 0; index < parts.length; index++) {
-    const part = parts[index] as Uint8Array;
-    packed.writeUInt32LE(part.length, at);
-    at += LENGTH_BYTES;
-    for (let from = 0; from < part.length; from += STEP_BYTES) {
-      if (from > 0) yield;
-      packed.set(part.subarray(from, from + STEP_BYTES), at + from);
-    }
-    at += part.length;
-    if (index % STEP_TEXTS === STEP_TEXTS - 1) yield;
-  }
-  return packed;
+  return packed.subarray(0, at);
 }
