@@ -52,6 +52,7 @@ export async function readModel(directory: string, name: string, override?: Mode
   try {
     if (!VALID_NAME.test(name)) {
       model.found = false;
+      model.found = (await new DiskFiles().list(directory, 'models directory')).folders.includes(name);
       throw new SetupError(
         `${folder}: a model can't be called "${name.slice(0, 100)}"; allowed are letters, digits, "-", "_" and "."`,
       );

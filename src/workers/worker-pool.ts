@@ -148,15 +148,17 @@ export class WorkerPool {
   ): Promise<void> {
     let first = await this.#buildInTheEnd(trial, true);
     for (let tries = 1; trial.plans.length > 0; tries++) {
-      await measure(first, trial.plans);
+      await measure(first, trial.plans).catch((error: unknown) => {
+        void this.#discard(first);
+        throw error;
+      });
       if (first.alive || tries === STRIKES) break;
       this.#sessions.delete(first);
       first = await this.#buildInTheEnd(trial, true);
     }
     if (trial.plans.length === 0) {
       // Nothing new came of it: those that serve may go on.
-      this.#sessions.delete(first);
-      await first.close();
+      await this.#discard(first);
       return;
     }
     this.#want(trial.plans);
@@ -197,8 +199,7 @@ export class WorkerPool {
       if (!worker.alive) throw new Error(`worker ${worker.id} went away before it was ready`);
       return worker;
     } catch (error) {
-      this.#sessions.delete(worker);
-      await worker.close();
+      await this.#discard(worker);
       if (this.#closing.signal.aborted) throw new PoolClosed('the workers are closed', { cause: error });
       throw error;
     }
@@ -275,6 +276,12 @@ export class WorkerPool {
       for (const session of this.#wanted.keys()) if (!has?.has(session)) return worker;
     }
     return undefined;
+  }
+
+  /** Ends a worker that nobody has. */
+  async #discard(worker: Worker): Promise<void> {
+    this.#sessions.delete(worker);
+    await worker.close();
   }
 
   async #retire(worker: Worker): Promise<void> {

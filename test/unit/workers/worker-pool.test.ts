@@ -152,6 +152,18 @@ test('a worker that goes while sessions are added is replaced by one that has th
   for (const worker of ready) await Promise.all([run(worker, 1), run(worker, 2)]);
 });
 
+test('a fault of who measures leaves no worker behind, and the sessions may come again', async () => {
+  const { pool, ready } = newPool();
+  await pool.start(1, [plan(1)]);
+  const fault = async () => {
+    throw new Error('no ruler');
+  };
+  await expect(pool.add([plan(2)], fault)).rejects.toThrow('no ruler');
+  expect(pool.workers).toEqual(ready);
+  expect(await pool.add([plan(3)], async () => {})).toEqual(new Map());
+  await eventually(() => pool.workers.size === 1);
+});
+
 test('a session that is removed is given back by all workers, and those that start later do without it', async () => {
   const { pool, told, ready } = newPool();
   await pool.start(2, [plan(1), plan(2)]);
