@@ -81,6 +81,8 @@ export class WorkerPool {
   /** Workers that are ready or getting ready, and the sessions that each has. */
   readonly #sessions = new Map<Worker, Set<number>>();
   readonly #ready = new Set<Worker>();
+  /** Of workers that give way: over when they are gone. */
+  readonly #retiring = new Set<Promise<void>>();
   /** Workers that there should be. */
   #count = 0;
   readonly #closing = new AbortController();
@@ -146,7 +148,7 @@ export class WorkerPool {
     trial: Trial,
     measure: (worker: Worker, plans: readonly SessionPlan[]) => Promise<void>,
   ): Promise<void> {
-    let first = await this.#buildInTheEnd(trial, true);
+    let first = await this.#buildNext(trial);
     for (let tries = 1; trial.plans.length > 0; tries++) {
       await measure(first, trial.plans).catch((error: unknown) => {
         void this.#discard(first);
@@ -154,7 +156,7 @@ export class WorkerPool {
       });
       if (first.alive || tries === STRIKES) break;
       this.#sessions.delete(first);
-      first = await this.#buildInTheEnd(trial, true);
+      first = await this.#buildNext(trial);
     }
     if (trial.plans.length === 0) {
       // Nothing new came of it: those that serve may go on.
@@ -164,7 +166,13 @@ export class WorkerPool {
     this.#want(trial.plans);
     this.#admit(first);
     // Also where there is none: whoever is on the way has everything.
-    while (this.#outdated() !== undefined) this.#admit(await this.#buildInTheEnd(trial, true));
+    while (this.#outdated() !== undefined) this.#admit(await this.#buildNext(trial));
+  }
+
+  /** When those that gave way are gone, so that there is one worker more than there should be, and not one for each that has a long run. */
+  async #buildNext(trial: Trial): Promise<Worker> {
+    await Promise.all(this.#retiring);
+    return await this.#buildInTheEnd(trial, true);
   }
 
   /** Has all workers give a session's memory back, each between two runs; those that start later don't load it. */
@@ -261,7 +269,11 @@ export class WorkerPool {
     this.#events.ready(worker);
     // What was unloaded while it loaded.
     void this.#disposeUnwanted();
-    if (this.#ready.size > this.#count) void this.#retire(this.#outdated() ?? this.#oldest());
+    if (this.#ready.size > this.#count) {
+      const retiring = this.#retire(this.#outdated() ?? this.#oldest());
+      this.#retiring.add(retiring);
+      void retiring.finally(() => this.#retiring.delete(retiring));
+    }
     return true;
   }
 

@@ -23,7 +23,7 @@ function plan(
 }
 
 /** A pool and what it told, in order. */
-function newPool() {
+function newPool(mayGo: Promise<void> = Promise.resolve()) {
   const told: string[] = [];
   const ready = new Set<Worker>();
   const pool = new WorkerPool({
@@ -38,6 +38,7 @@ function newPool() {
     retired: async (worker) => {
       ready.delete(worker);
       told.push(`retired ${worker.id}`);
+      await mayGo;
     },
     sessionCreated: ({ session }) => told.push(`session ${session}`),
     replacementFailed: (error) => told.push(`failed ${(error as Error).message}`),
@@ -118,6 +119,25 @@ test('sessions that come later are in fresh workers, which take the place of the
     expect.stringMatching(/^retired/),
   ]);
   expect(count(told, 'gone')).toBe(0);
+});
+
+test('while they have long runs, the next fresh one waits: there is one worker more and no second one', async () => {
+  let go = () => {};
+  const { pool, told } = newPool(
+    new Promise<void>((resolve) => {
+      go = resolve;
+    }),
+  );
+  await pool.start(2, [plan(1)]);
+  const added = pool.add([plan(2)], async () => {});
+  await eventually(() => count(told, 'retired') === 1);
+  await oneWorkerLater();
+  expect(pool.workers.size).toBe(3);
+  expect(count(told, 'session 2')).toBe(1);
+  go();
+  await added;
+  await eventually(() => pool.workers.size === 2);
+  expect(count(told, 'session 2')).toBe(2);
 });
 
 test('where none of them can be created, the workers stay', async () => {
