@@ -89,10 +89,14 @@ export class RepositoryControl implements ModelControl {
 
   /** What people should know: versions that could not be loaded. */
   problems(): string[] {
-    return this.#parts.models.index().flatMap(({ name, version, state, reason }) => {
+    const { models } = this.#parts;
+    return models.index().flatMap(({ name, version, state, reason }) => {
       const which = version === undefined ? `model ${name}` : `model ${name} ${version}`;
-      if (state === 'UNAVAILABLE' && reason !== UNLOADED) return [`${which} could not be loaded: ${reason}`];
-      return state === 'READY' && reason !== '' ? [`${which} is served as it was: ${reason}`] : [];
+      if (state === 'READY') return reason === '' ? [] : [`${which} is served as it was: ${reason}`];
+      if (state !== 'UNAVAILABLE' || reason === UNLOADED) return [];
+      const inItsPlace = version !== undefined && models.chosen(name) === version ? models.find(name) : undefined;
+      const instead = inItsPlace && `, and ${inItsPlace.spec.version} is live in its place`;
+      return [`${which} could not be loaded${instead ?? ''}: ${reason}`];
     });
   }
 

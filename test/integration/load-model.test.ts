@@ -302,6 +302,19 @@ describe('at the start', () => {
     expect(indexOf(server)).toEqual(['other', 'risk 1 READY']);
   });
 
+  test('a chosen version that can not be loaded leaves another one live, and that is said', async () => {
+    await start({ 'risk/1/model.onnx': Buffer.from('no model'), 'risk/2/model.onnx': B, 'risk/live': '1' });
+    expect(await scoreOf('risk')).toBeCloseTo(POSITIVE);
+    const problems = async () => JSON.parse((await server.http('/healthz')).body).problems;
+    expect(await problems()).toEqual([
+      expect.stringContaining('model risk 1 could not be loaded, and 2 is live in its place: '),
+    ]);
+    await put(folder, 'risk/1/model.onnx', A);
+    await load(server, 'risk');
+    expect(await scoreOf('risk')).toBeCloseTo(NEGATIVE);
+    expect(await problems()).toEqual([]);
+  });
+
   test('some, by their names', async () => {
     await start({ 'a/1/model.onnx': A, 'b/1/model.onnx': A, 'c/1/model.onnx': A }, ['models.load_at_start=a, c']);
     expect(indexOf(server)).toEqual(['a 1 READY', 'b', 'c 1 READY']);
