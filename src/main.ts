@@ -18,6 +18,8 @@ const program = new Command('scorewire')
   .version(VERSION)
   .showHelpAfterError('(add --help for what there is)')
   .configureHelp({ showGlobalOptions: true })
+  // What follows a command's name is for that command, though the one above has an option of that name.
+  .enablePositionalOptions()
   .hook('preAction', (_program, command) => {
     // `scorewire models | head`: whoever read has enough. A server goes on without readers of its log.
     if (command.name() === 'serve') return;

@@ -99,6 +99,7 @@ export class Scheduler {
   removeWorker(worker: BatchRunner): void {
     this.#workers.delete(worker);
     this.#busy.delete(worker);
+    if (this.#hasBatch.get(worker) === false) this.#hasBatch.delete(worker);
     const index = this.#idle.indexOf(worker);
     if (index >= 0) this.#idle.splice(index, 1);
   }

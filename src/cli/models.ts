@@ -22,7 +22,7 @@ What is served becomes what lies in the model's folder: versions that are new, o
 that are served, and take their place when they are warm. No call fails meanwhile. The server must be told that callers
 decide what it loads (models.control explicit).
 
-Exit status: 0 done; 1 not done, such as where nothing in the folder could be loaded: what was served before goes on.`;
+Exit status: 0 done; 1 not done, or not with every version in the folder: what was served before in its place goes on.`;
 
 export function addModels(program: Command): void {
   const models = addConnectionOptions(
@@ -66,6 +66,7 @@ export function addModels(program: Command): void {
         const response = await calls.unary(ModelServiceService.loadModel, { model, version: undefined }, deadlineMs);
         if (flags.json) console.log(JSON.stringify(LoadModelResponse.toJSON(response), null, 2));
         else process.stdout.write(statusText(response.versions));
+        if (response.versions.some(hasFailed)) process.exitCode = 1;
       });
     });
   addAdminOptions(models.command('unload').description('serve a model no longer; it is released after its last call'))
@@ -98,9 +99,13 @@ function statusText(versions: readonly VersionStatus[]): string {
 /** Why versions are not served as they lie in their folders, a line each. */
 function reasonsText(versions: readonly VersionStatus[]): string {
   return versions
-    .filter(({ reason }) => reason !== '' && reason !== 'unloaded')
+    .filter(hasFailed)
     .map((status) => `${nameOf(status).join(' ').trim()}: ${status.reason}\n`)
     .join('');
+}
+
+function hasFailed({ reason }: VersionStatus): boolean {
+  return reason !== '' && reason !== 'unloaded';
 }
 
 function nameOf({ name, version }: VersionStatus): [string, string] {

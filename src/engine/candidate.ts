@@ -110,6 +110,7 @@ export function planOf({ spec, session, target }: Candidate, settings: Settings,
     defaults: spec.optionalInputs.map(({ name, value }) => ({ name, ...value })),
     warmUp: async (worker) => {
       await runSamples(worker, session, spec.warmUp, outputNames(spec)).catch((error: Error) => {
+        if (!worker.alive) return;
         log.warn(
           { model: spec.name, version: spec.version, err: error.message },
           'the model could not run a sample of model_warmup in its config',
@@ -117,6 +118,8 @@ export function planOf({ spec, session, target }: Candidate, settings: Settings,
       });
       if (target === undefined) return;
       await warmSession(worker, target).catch((error: Error) => {
+        // One that went away says nothing of the model.
+        if (!worker.alive) return;
         log.warn(
           { model: spec.name, version: spec.version, err: error.message },
           'the model could not run its warm-up rows; golden rows in its model.yaml help',

@@ -102,7 +102,15 @@ export class ModelSet {
       meters.add(spec, session);
       await loading.prepare(spec, session, this.#becomesLive(spec, specs));
     }
-    await run(loading);
+    try {
+      await run(loading);
+    } catch (error) {
+      for (const [spec, session] of sessions) {
+        meters.remove(session);
+        await featureStores?.release(spec);
+      }
+      throw error;
+    }
     for (const model of loading.models) this.#serve(model);
     for (const [spec, reason] of loading.failed) {
       const { name, version } = spec;

@@ -1,4 +1,4 @@
-// Loads and unloads as callers, or the folders themselves, ask for it: one after the other, and those that wait together.
+// Loads and unloads as callers, or the folders themselves, ask for it: of one model one after the other, and loads that wait together.
 import { ScorewireError, toScorewireError } from '../errors.ts';
 import type { ModelSpec } from '../models/model.ts';
 import type { ModelOverride } from '../models/model-files.ts';
@@ -46,8 +46,10 @@ export class RepositoryControl implements ModelControl {
   /** The live version that a model's folder spoke of last. */
   readonly #live: Map<string, number>;
   #waiting: Waiting[] = [];
+  /** Who waits for what is under way. */
+  #round: readonly Waiting[] = [];
   #working: Promise<void> | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(parts: RepositoryControlParts) {
     this.mode = parts.mode;
@@ -87,17 +89,23 @@ export class RepositoryControl implements ModelControl {
 
   /** What people should know: versions that could not be loaded. */
   problems(): string[] {
-    return this.#parts.models.index().flatMap(({ name, version, state, reason }) => {
+    const { models } = this.#parts;
+    return models.index().flatMap(({ name, version, state, reason }) => {
       const which = version === undefined ? `model ${name}` : `model ${name} ${version}`;
-      if (state === 'UNAVAILABLE' && reason !== UNLOADED) return [`${which} could not be loaded: ${reason}`];
-      return state === 'READY' && reason !== '' ? [`${which} is served as it was: ${reason}`] : [];
+      if (state === 'READY') return reason === '' ? [] : [`${which} is served as it was: ${reason}`];
+      if (state !== 'UNAVAILABLE' || reason === UNLOADED) return [];
+      const inItsPlace = version !== undefined && models.chosen(name) === version ? models.find(name) : undefined;
+      const instead = inItsPlace && `, and ${inItsPlace.spec.version} is live in its place`;
+      return [`${which} could not be loaded${instead ?? ''}: ${reason}`];
     });
   }
 
-  /** Nothing that waits is begun any more; resolves when what is under way is over. */
+  /**
+   * Whoever waits is told so at once: nothing is begun any more, and nobody needs what is under way. Resolves when that is over.
+   */
   async close(): Promise<void> {
-    this.#closed = true;
-    for (const { reject } of this.#waiting.splice(0)) reject(draining());
+    this.#closing.abort();
+    for (const { reject } of [...this.#round, ...this.#waiting.splice(0)]) reject(draining());
     await this.#working;
   }
 
@@ -112,7 +120,13 @@ export class RepositoryControl implements ModelControl {
   }
 
   #enqueue(operation: Operation): Promise<void> {
-    if (this.#closed) return Promise.reject(draining());
+    if (this.#closing.signal.aborted) return Promise.reject(draining());
+    const { kind, name } = operation;
+    // Nobody waits for a load of another model to be rid of this one.
+    if (kind !== 'load' && !this.#isUnderWay(name)) {
+      this.#unloadAll(name, kind === 'drop');
+      return Promise.resolve();
+    }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ operation, resolve, reject });
       this.#working ??= this.#work().finally(() => {
@@ -121,18 +135,25 @@ export class RepositoryControl implements ModelControl {
     });
   }
 
+  #isUnderWay(name: string): boolean {
+    return [...this.#round, ...this.#waiting].some(({ operation }) => operation.name === name);
+  }
+
   async #work(): Promise<void> {
     // Who asks in the same turn is in the same round.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const round = this.#nextRound();
+      this.#round = round;
       try {
         await this.#run(round);
       } catch (error) {
-        if (!(error instanceof PoolClosed)) this.#parts.log.error({ err: error }, 'models could not be loaded');
-        const failure = error instanceof PoolClosed ? draining() : toScorewireError(error);
+        const isClosed = error instanceof PoolClosed || this.#closing.signal.aborted;
+        if (!isClosed) this.#parts.log.error({ err: error }, 'models could not be loaded');
+        const failure = isClosed ? draining() : toScorewireError(error);
         for (const { reject } of round) reject(failure);
       }
+      this.#round = [];
     }
   }
 
@@ -190,6 +211,7 @@ export class RepositoryControl implements ModelControl {
     const folders = await readModelsApart(
       directory,
       tasks.map(({ name, override }) => ({ name, override })),
+      this.#closing.signal,
     );
     return tasks.flatMap(({ waiting, name }, index) => {
       const folder = folders[index] as ModelFolder;

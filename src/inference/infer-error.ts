@@ -29,12 +29,12 @@ export function shown(name: string): string {
 
 /**
  * An error of queue, run or admission as clients of Triton know it. Reasons, times to wait and causes stay.
- * @param timedOut whether it was the request's own timeout that passed, and not the call's deadline
+ * @param timedOut whether the request's own timeout ends before the call's deadline
  */
 export function toInferError(error: ScorewireError, id: string, timedOut: boolean): ScorewireError {
   switch (error.kind) {
     case 'overloaded':
-      // Refused at once, since it would not be answered in time.
+      // Refused at once, as the queue tells that it can't be in time.
       if (timedOut && error.reason === 'OVERLOADED') return reworded(error, 'Request timeout expired');
       return reworded(error, `${requestPrefix(id)}Exceeds maximum queue size`);
     case 'unavailable':

@@ -2,6 +2,7 @@
 import type { ScorewireError } from '../errors.ts';
 import { LARGE_BYTES } from '../grpc/message-budget.ts';
 import type { Sliced } from '../grpc/slices.ts';
+import { WireCursor } from '../grpc/wire-cursor.ts';
 import type { ServedTensor } from '../models/model.ts';
 import { elementCount, type Tensor, type TensorData } from '../tensor.ts';
 import { knownDatatype, typeNamed } from './datatype-names.ts';
@@ -15,6 +16,10 @@ import { rawTexts } from './raw-texts.ts';
 import type { SharedMemory, SharedPart } from './shared-memory.ts';
 import { fits, graphDims, shownDims, wholeNumber } from './tensor-shapes.ts';
 import { TypedContents } from './typed-contents.ts';
+
+// Tags of InferTensorContents.
+const PACKED_FLOATS = 50;
+const PACKED_DOUBLES = 58;
 
 /** Bytes beside its own that a text takes on its way: here, on the way to a worker, in there, and perhaps all the way back. */
 const TEXT_BYTES = 150;
@@ -94,7 +99,9 @@ export class RequestTensors {
         const found = `contents field must not be specified when using raw_input_contents for ${this.#named(input)}`;
         throw this.#wrong(input, 'contents', found);
       }
-      return this.#locateTyped(input, input.contents);
+      const floats = packedFloats(this.#request.bytes, input.contents, input.datatype);
+      if (floats === undefined) return this.#locateTyped(input, input.contents);
+      this.#sources.push(floats);
     } else if (this.#nextRaw < raw.length) {
       this.#sources.push({
         kind: 'raw',
@@ -330,6 +337,18 @@ export class RequestTensors {
   #problem(field: string, message: string): ScorewireError {
     return wrongField(field, `${requestPrefix(this.#request.id)}${message}`);
   }
+}
+
+/** Contents that are nothing but floats in one field are the bytes that they would be raw. */
+function packedFloats(bytes: Uint8Array, parts: Parts, datatype: string): Source | undefined {
+  const width = datatype === 'FP32' ? 4 : 8;
+  const tag = datatype === 'FP32' ? PACKED_FLOATS : PACKED_DOUBLES;
+  if (parts.length !== 2 || (width === 8 && datatype !== 'FP64')) return undefined;
+  const end = parts[1] as number;
+  const cursor = new WireCursor(bytes, parts[0]);
+  if (cursor.at === end || cursor.tag(end) !== tag) return undefined;
+  const stop = cursor.length(end);
+  return stop === end && (stop - cursor.at) % width === 0 ? { kind: 'raw', from: cursor.at, to: stop } : undefined;
 }
 
 function pathOf({ name }: { name: string }): string {

@@ -52,6 +52,7 @@ export async function readModel(directory: string, name: string, override?: Mode
   try {
     if (!VALID_NAME.test(name)) {
       model.found = false;
+      model.found = (await new DiskFiles().list(directory, 'models directory')).folders.includes(name);
       throw new SetupError(
         `${folder}: a model can't be called "${name.slice(0, 100)}"; allowed are letters, digits, "-", "_" and "."`,
       );
@@ -140,9 +141,11 @@ async function labelsOf(
   const labels = new Map<number, readonly string[]>();
   for (const [index, { label_filename: name = '' }] of (config?.content.output ?? []).entries()) {
     if (name === '') continue;
-    const bytes = isInside(name) ? await files.read(join(folder, name)) : undefined;
+    const path = join(folder, name);
+    const bytes = isInside(name) && (await files.isFile(path)) ? await files.read(path) : undefined;
     if (bytes === undefined) throw config?.mistake(['output', index, 'label_filename'], `a file in ${folder}`);
-    const lines = Buffer.from(bytes).toString().split(/\r?\n/);
+    // Without the mark that some editors begin a file with.
+    const lines = new TextDecoder().decode(bytes).split(/\r?\n/);
     if (lines.at(-1) === '') lines.pop();
     labels.set(index, lines);
   }

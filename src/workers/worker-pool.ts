@@ -81,6 +81,8 @@ export class WorkerPool {
   /** Workers that are ready or getting ready, and the sessions that each has. */
   readonly #sessions = new Map<Worker, Set<number>>();
   readonly #ready = new Set<Worker>();
+  /** Of workers that give way: over when they are gone. */
+  readonly #retiring = new Set<Promise<void>>();
   /** Workers that there should be. */
   #count = 0;
   readonly #closing = new AbortController();
@@ -146,23 +148,31 @@ export class WorkerPool {
     trial: Trial,
     measure: (worker: Worker, plans: readonly SessionPlan[]) => Promise<void>,
   ): Promise<void> {
-    let first = await this.#buildInTheEnd(trial, true);
+    let first = await this.#buildNext(trial);
     for (let tries = 1; trial.plans.length > 0; tries++) {
-      await measure(first, trial.plans);
+      await measure(first, trial.plans).catch((error: unknown) => {
+        void this.#discard(first);
+        throw error;
+      });
       if (first.alive || tries === STRIKES) break;
       this.#sessions.delete(first);
-      first = await this.#buildInTheEnd(trial, true);
+      first = await this.#buildNext(trial);
     }
     if (trial.plans.length === 0) {
       // Nothing new came of it: those that serve may go on.
-      this.#sessions.delete(first);
-      await first.close();
+      await this.#discard(first);
       return;
     }
     this.#want(trial.plans);
     this.#admit(first);
     // Also where there is none: whoever is on the way has everything.
-    while (this.#outdated() !== undefined) this.#admit(await this.#buildInTheEnd(trial, true));
+    while (this.#outdated() !== undefined) this.#admit(await this.#buildNext(trial));
+  }
+
+  /** When those that gave way are gone, so that there is one worker more than there should be, and not one for each that has a long run. */
+  async #buildNext(trial: Trial): Promise<Worker> {
+    await Promise.all(this.#retiring);
+    return await this.#buildInTheEnd(trial, true);
   }
 
   /** Has all workers give a session's memory back, each between two runs; those that start later don't load it. */
@@ -182,10 +192,13 @@ export class WorkerPool {
     for (const plan of plans) this.#wanted.set(plan.session, plan);
   }
 
-  /** One worker, loaded and warm, that nobody has yet. Sessions of a trial that fail are left out, and are out of the trial then. */
-  async #build(trial: Trial): Promise<Worker> {
+  /**
+   * One worker, loaded and warm, that nobody has yet. Sessions of a trial that fail are left out, and are out of the trial then.
+   * @param givesWay there are enough that serve meanwhile
+   */
+  async #build(trial: Trial, givesWay = false): Promise<Worker> {
     if (this.#closing.signal.aborted) throw new PoolClosed('the workers are closed');
-    const worker = new Worker(this.#nextId++, (gone) => this.#replace(gone));
+    const worker = new Worker(this.#nextId++, (gone) => this.#replace(gone), givesWay);
     const has = new Set<number>();
     this.#sessions.set(worker, has);
     try {
@@ -194,11 +207,11 @@ export class WorkerPool {
         await this.#load(worker, plan, trial);
         has.add(plan.session);
       }
+      if (givesWay) await worker.serve();
       if (!worker.alive) throw new Error(`worker ${worker.id} went away before it was ready`);
       return worker;
     } catch (error) {
-      this.#sessions.delete(worker);
-      await worker.close();
+      await this.#discard(worker);
       if (this.#closing.signal.aborted) throw new PoolClosed('the workers are closed', { cause: error });
       throw error;
     }
@@ -232,15 +245,15 @@ export class WorkerPool {
 
   /**
    * As `#build`, tried until there is one.
-   * @param orNone not again where a session can't be created
+   * @param beside others serve meanwhile, and go on where a session can't be created: it is not tried again then
    * @throws PoolClosed, LoadFailed
    */
-  async #buildInTheEnd(trial: Trial, orNone = false): Promise<Worker> {
+  async #buildInTheEnd(trial: Trial, beside = false): Promise<Worker> {
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, LAST_RETRY_MS)) {
       try {
-        return await this.#build(trial);
+        return await this.#build(trial, beside);
       } catch (error) {
-        if (error instanceof PoolClosed || (orNone && error instanceof LoadFailed)) throw error;
+        if (error instanceof PoolClosed || (beside && error instanceof LoadFailed)) throw error;
         this.#events.replacementFailed(error, retryMs);
       }
       await sleep(retryMs, undefined, { ref: false, signal: this.#closing.signal }).catch(() => {});
@@ -260,7 +273,11 @@ export class WorkerPool {
     this.#events.ready(worker);
     // What was unloaded while it loaded.
     void this.#disposeUnwanted();
-    if (this.#ready.size > this.#count) void this.#retire(this.#outdated() ?? this.#oldest());
+    if (this.#ready.size > this.#count) {
+      const retiring = this.#retire(this.#outdated() ?? this.#oldest());
+      this.#retiring.add(retiring);
+      void retiring.finally(() => this.#retiring.delete(retiring));
+    }
     return true;
   }
 
@@ -275,6 +292,12 @@ export class WorkerPool {
       for (const session of this.#wanted.keys()) if (!has?.has(session)) return worker;
     }
     return undefined;
+  }
+
+  /** Ends a worker that nobody has. */
+  async #discard(worker: Worker): Promise<void> {
+    this.#sessions.delete(worker);
+    await worker.close();
   }
 
   async #retire(worker: Worker): Promise<void> {

@@ -1,11 +1,12 @@
 // Models that are loaded and unloaded while others, and they themselves, are called.
 
+import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../support/concurrently.ts';
 import { callers, indexOf, load, put, remove, unload } from '../support/model-changes.ts';
 import { folderOf } from '../support/model-folder.ts';
-import { linear, slowLinear } from '../support/onnx-builder.ts';
+import { linear, onnxModel, slowLinear } from '../support/onnx-builder.ts';
 import { failureOf, promised } from '../support/test-client.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -237,6 +238,38 @@ describe('unload', () => {
   });
 });
 
+describe('beside a load that takes its time', () => {
+  /** Weights of eight terabytes, of which nothing is on disk: to digest them takes for ever. */
+  async function endless(): Promise<void> {
+    const graph = onnxModel({
+      inputs: [{ name: 'x', type: 'float32', dims: ['N', 1] }],
+      outputs: [{ name: 'score', type: 'float32', dims: ['N', 1] }],
+      initializers: [{ name: 'w', type: 'float32', dims: [1, 1], external: { location: 'w.data' } }],
+      nodes: [{ op: 'MatMul', inputs: ['x', 'w'], outputs: ['score'] }],
+    });
+    await put(folder, 'endless/1/model.onnx', graph);
+    const weights = join(folder, 'endless/1/w.data');
+    await writeFile(weights, '');
+    await truncate(weights, 2 ** 43);
+  }
+
+  test('another model is unloaded at once, and a server that ends says so to who waits, and ends', async () => {
+    await start({ 'risk/1/model.onnx': A, 'other/1/model.onnx': A });
+    await endless();
+    const loading = failureOf(load(server, 'endless'));
+    await unload(server, 'risk');
+    // The one until the workers have given it back, the other from then on.
+    const { reason } = await failureOf(server.client.score('risk', [0]));
+    expect(['MODEL_NOT_READY', 'MODEL_UNLOADED']).toContain(reason);
+    const waiting = failureOf(load(server, 'risk'));
+    expect(await scoreOf('other')).toBeCloseTo(NEGATIVE);
+    expect(await server.running.drain()).toBe(true);
+    for (const failed of [await loading, await waiting]) {
+      expect(failed).toMatchObject({ code: 'UNAVAILABLE', reason: 'DRAINING' });
+    }
+  });
+});
+
 describe('who may', () => {
   test('nobody where the mode is another one', async () => {
     folder = await folderOf({ 'risk/1/model.onnx': A });
@@ -267,6 +300,19 @@ describe('at the start', () => {
     await load(server, 'risk');
     expect(await scoreOf('risk')).toBeCloseTo(NEGATIVE);
     expect(indexOf(server)).toEqual(['other', 'risk 1 READY']);
+  });
+
+  test('a chosen version that can not be loaded leaves another one live, and that is said', async () => {
+    await start({ 'risk/1/model.onnx': Buffer.from('no model'), 'risk/2/model.onnx': B, 'risk/live': '1' });
+    expect(await scoreOf('risk')).toBeCloseTo(POSITIVE);
+    const problems = async () => JSON.parse((await server.http('/healthz')).body).problems;
+    expect(await problems()).toEqual([
+      expect.stringContaining('model risk 1 could not be loaded, and 2 is live in its place: '),
+    ]);
+    await put(folder, 'risk/1/model.onnx', A);
+    await load(server, 'risk');
+    expect(await scoreOf('risk')).toBeCloseTo(NEGATIVE);
+    expect(await problems()).toEqual([]);
   });
 
   test('some, by their names', async () => {

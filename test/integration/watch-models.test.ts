@@ -62,6 +62,13 @@ test('what can not be loaded is said, tried again when it changes, and touches n
   expect(JSON.parse((await server.http('/healthz')).body).problems).toEqual([]);
 }, 60_000);
 
+test('a folder that no model can be called by is told too', async () => {
+  await put(folder, 'credit risk/1/model.onnx', A);
+  await eventually(() => indexOf(server).some((line) => line.startsWith('credit risk UNAVAILABLE ')));
+  const { problems } = JSON.parse((await server.http('/healthz')).body);
+  expect(problems.join()).toContain(`a model can't be called "credit risk"`);
+}, 60_000);
+
 test('a file that was only touched is not loaded again', async () => {
   const { session } = server.running.engine.models.get('risk');
   await utimes(join(folder, 'risk/1/model.onnx'), new Date(), new Date(2001, 1));

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
 import type { FakeRow } from '../../support/fake-row.ts';
 import { FakeScheduling } from '../../support/fake-scheduling.ts';
@@ -553,5 +555,24 @@ describe('a worker that is to go', () => {
     const s = new FakeScheduling();
     await s.scheduler.retireWorker(s.worker);
     expect(s.scheduler.idleWorkers).toBe(0);
+  });
+
+  it('is forgotten when it went, though it has worked', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    const s = new FakeScheduling();
+    s.addModel();
+    const gone = await (async () => {
+      const worker = s.addWorker();
+      s.submit();
+      await s.endTurn();
+      await s.finish(worker);
+      await s.scheduler.retireWorker(worker);
+      s.workers.pop();
+      return new WeakRef(worker);
+    })();
+    await s.endTurn();
+    collect();
+    expect(gone.deref()).toBeUndefined();
   });
 });

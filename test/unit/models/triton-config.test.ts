@@ -134,12 +134,13 @@ describe('a config', () => {
 
   test('names the elements of outputs by a file beside it', async () => {
     const config = `${FULL.replace('output { name: "DIFFERENCE"', 'output { label_filename: "labels.txt" name: "DIFFERENCE"')}`;
-    const { contract } = await readTriton(config, addSub, { 'labels.txt': 'cat\r\ndog\n\nbird\n' });
+    const { contract } = await readTriton(config, addSub, { 'labels.txt': '\uFEFFcat\r\ndog\n\nbird\n' });
     expect(contract?.outputs[0]?.labels).toEqual(['cat', 'dog', '', 'bird']);
     expect(contract?.outputs[1]?.labels).toBeUndefined();
     expect(await refusal(config)).toBe(
       'models/m/config.pbtxt:7: output[0].label_filename: found "labels.txt"; allowed is a file in models/m',
     );
+    expect(await refusal(config, addSub, { 'labels.txt/cat': '' })).toContain('output[0].label_filename: found');
     expect(await refusal(config.replace('labels.txt', '../labels.txt'), addSub, { '../labels.txt': 'x' })).toContain(
       'allowed is a file in models/m',
     );

@@ -23,7 +23,7 @@ function plan(
 }
 
 /** A pool and what it told, in order. */
-function newPool() {
+function newPool(mayGo: Promise<void> = Promise.resolve()) {
   const told: string[] = [];
   const ready = new Set<Worker>();
   const pool = new WorkerPool({
@@ -38,6 +38,7 @@ function newPool() {
     retired: async (worker) => {
       ready.delete(worker);
       told.push(`retired ${worker.id}`);
+      await mayGo;
     },
     sessionCreated: ({ session }) => told.push(`session ${session}`),
     replacementFailed: (error) => told.push(`failed ${(error as Error).message}`),
@@ -120,6 +121,25 @@ test('sessions that come later are in fresh workers, which take the place of the
   expect(count(told, 'gone')).toBe(0);
 });
 
+test('while they have long runs, the next fresh one waits: there is one worker more and no second one', async () => {
+  let go = () => {};
+  const { pool, told } = newPool(
+    new Promise<void>((resolve) => {
+      go = resolve;
+    }),
+  );
+  await pool.start(2, [plan(1)]);
+  const added = pool.add([plan(2)], async () => {});
+  await eventually(() => count(told, 'retired') === 1);
+  await oneWorkerLater();
+  expect(pool.workers.size).toBe(3);
+  expect(count(told, 'session 2')).toBe(1);
+  go();
+  await added;
+  await eventually(() => pool.workers.size === 2);
+  expect(count(told, 'session 2')).toBe(2);
+});
+
 test('where none of them can be created, the workers stay', async () => {
   const { pool, told, ready } = newPool();
   await pool.start(1, [plan(1)]);
@@ -150,6 +170,18 @@ test('a worker that goes while sessions are added is replaced by one that has th
   });
   await eventually(() => ready.size === 2 && pool.workers.size === 2);
   for (const worker of ready) await Promise.all([run(worker, 1), run(worker, 2)]);
+});
+
+test('a fault of who measures leaves no worker behind, and the sessions may come again', async () => {
+  const { pool, ready } = newPool();
+  await pool.start(1, [plan(1)]);
+  const fault = async () => {
+    throw new Error('no ruler');
+  };
+  await expect(pool.add([plan(2)], fault)).rejects.toThrow('no ruler');
+  expect(pool.workers).toEqual(ready);
+  expect(await pool.add([plan(3)], async () => {})).toEqual(new Map());
+  await eventually(() => pool.workers.size === 1);
 });
 
 test('a session that is removed is given back by all workers, and those that start later do without it', async () => {
