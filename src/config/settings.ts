@@ -99,7 +99,7 @@ export const settingTable = {
     }),
     maxBatchBytes: setting(wholeNumber(1024, 64 * 1024 * MIB), 512 * MIB, {
       unit: 'bytes',
-      doc: 'Requests above 1 MiB that are held at once, together; what comes on top is refused as overload.',
+      doc: 'Requests above 1 MiB, and large answers with tensors that are not read yet, held at once, together; what comes on top is refused as overload.',
     }),
     maxInFlight: setting(wholeNumber(1, 1_000_000), 4096, {
       unit: 'calls',
