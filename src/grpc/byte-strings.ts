@@ -10,6 +10,11 @@ const THIRD_LEAST = 0xbc;
 
 const SHORT_BYTES = 64;
 
+/** Bytes beside its own that a text takes on its way: here, on the way to a worker, in there, and perhaps all the way back. */
+export const TEXT_BYTES = 150;
+/** Texts of an input: they are handed over at once, and nobody else is served meanwhile. */
+export const MAX_TEXTS = 1_000_000;
+
 /** The text that stands for these bytes. */
 export function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

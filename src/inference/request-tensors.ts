@@ -1,5 +1,6 @@
 // What a request asks of its model: checked in the order that clients know from Triton, its tensors read in slices.
 import type { ScorewireError } from '../errors.ts';
+import { MAX_TEXTS, TEXT_BYTES } from '../grpc/byte-strings.ts';
 import { LARGE_BYTES } from '../grpc/message-budget.ts';
 import type { Sliced } from '../grpc/slices.ts';
 import { WireCursor } from '../grpc/wire-cursor.ts';
@@ -20,11 +21,6 @@ import { TypedContents } from './typed-contents.ts';
 // Tags of InferTensorContents.
 const PACKED_FLOATS = 50;
 const PACKED_DOUBLES = 58;
-
-/** Bytes beside its own that a text takes on its way: here, on the way to a worker, in there, and perhaps all the way back. */
-const TEXT_BYTES = 150;
-/** Texts of an input: they are handed over at once, and nobody else is served meanwhile. */
-const MAX_TEXTS = 1_000_000;
 
 const NOTE =
   ' NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting max_batch_size to zero. See the model configuration docs for more info on max_batch_size.';

@@ -1,5 +1,6 @@
 // What a PredictRequest brings against what its model takes: names, types, shapes and counts first, then the values.
 import { invalidField, ScorewireError } from '../errors.ts';
+import { MAX_TEXTS, TEXT_BYTES } from '../grpc/byte-strings.ts';
 import { LARGE_BYTES } from '../grpc/message-budget.ts';
 import type { Sliced } from '../grpc/slices.ts';
 import type { ServedTensor } from '../models/model.ts';
@@ -30,8 +31,6 @@ type CheckedInput = {
 /** Characters of what a caller sent that come back in an error. */
 const MAX_SHOWN = 100;
 const MAX_NAMES = 20;
-/** Bytes of a text in memory, at least. */
-const TEXT_BYTES = 16;
 
 /** @throws ScorewireError INVALID_ARGUMENT */
 export function checkInputs(model: ServedModel, messages: ReadonlyMap<string, TensorMessage>): CheckedInputs {
@@ -53,6 +52,12 @@ export function checkInputs(model: ServedModel, messages: ReadonlyMap<string, Te
       rows = own;
     }
     const count = elementCount(message.dims);
+    if (element.kind === 'bytes' && count > MAX_TEXTS) {
+      throw invalidField(
+        field(served.name, '.tensor_shape'),
+        `expected at most ${MAX_TEXTS} texts, found ${count}; send them in several requests`,
+      );
+    }
     const repeated = checkCount(served.name, element, message, count);
     const memory = count * (element.bytes || TEXT_BYTES);
     if (repeated) repeatedBytes += memory;
