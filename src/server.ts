@@ -162,6 +162,7 @@ export async function startServer(settings: Settings, log: Logger): Promise<Runn
     models: servedModels,
     run: (call: TensorCall, callback: TensorCallback) => (engine as Engine).tensorRuns.run(call, callback),
     memory: regions,
+    gate,
     observe: (model: ServedModel, answer: TensorAnswer) =>
       (engine as Engine).cells(model).queueDelay.record((answer.startedMs - answer.queuedMs) / 1000),
     maxMessageBytes: settings.limits.maxInferMessageBytes,

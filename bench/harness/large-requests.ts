@@ -144,7 +144,8 @@ function lists(): LargeRequest {
   const columns = Object.entries(CHURN_TYPES).map(([name, datatype]) => {
     const list = new BinaryWriter();
     for (const row of rows) {
-      const value = row[name];
+      // NaN is null in JSON.
+      const value = row[name] ?? Number.NaN;
       if (datatype === 'BYTES') list.uint32(TEXTS_OF).string(value as string);
       else if (datatype === 'BOOL') list.bool(value as boolean);
       else if (datatype === 'INT64') list.int64(value as number);

@@ -165,6 +165,7 @@ export async function measure(
     log.info({ model: spec.name, version: spec.version, reason: problem }, 'rows of this model are run one by one');
   }
   const contract = tensorContract(spec, perRow);
+  const budgetMs = spec.latencyBudgetMs ?? settings.batching.latencyBudgetMs;
   return {
     spec,
     session,
@@ -173,10 +174,8 @@ export async function measure(
     batchingProblem: problem,
     maxRows: problem === '' ? wished : 1,
     maxDelayMs: problem === '' ? (spec.maxDelayMs ?? settings.batching.maxDelayMs) : 0,
-    latencyBudgetMs:
-      spec.latencyBudgetMs ??
-      settings.batching.latencyBudgetMs ??
-      Math.max(DEFAULT_BUDGET_MS, Math.ceil(DEFAULT_BUDGET_RUNS * cost.predictMs(1))),
+    latencyBudgetMs: budgetMs ?? Math.max(DEFAULT_BUDGET_MS, Math.ceil(DEFAULT_BUDGET_RUNS * cost.predictMs(1))),
+    tensorBudgetMs: budgetMs ?? Number.POSITIVE_INFINITY,
     cost,
     features,
     scope: { model: spec.name, version: spec.version, digest: spec.digest, view: spec.view },

@@ -1,6 +1,6 @@
 // What the headers of a call say that every kind of call needs, and how its messages are unpacked. What the answers to
 // broken requests are is fixed by gRPC's specification: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-import { gunzip, inflate } from 'node:zlib';
+import { createGunzip, createInflate } from 'node:zlib';
 import { type Metadata, status as Status } from '@grpc/grpc-js';
 import { encodeHeaderBlocks, encodeHeaders, type HeaderField } from '../http2/header-encoder.ts';
 import type { RequestHead } from '../http2/request-head.ts';
@@ -78,31 +78,49 @@ export function tooLarge(bytes: number, maxBytes: number, hint = ''): RefusedSta
 export const CUT_SHORT: RefusedStatus = { code: Status.INTERNAL, details: 'the request ends within a message' };
 export const NO_MESSAGE: RefusedStatus = { code: Status.UNIMPLEMENTED, details: 'expected one message, got none' };
 export const MORE_MESSAGES: RefusedStatus = { code: Status.UNIMPLEMENTED, details: 'expected one message, got more' };
+export const NO_ROOM: RefusedStatus = {
+  code: Status.RESOURCE_EXHAUSTED,
+  details: 'the server holds as many large messages as it may; try again later',
+};
 export const EXPIRED: RefusedStatus = { code: Status.DEADLINE_EXCEEDED, details: 'Deadline exceeded' };
 
-/** Unpacks a compressed message by what `grpc-encoding` says; `done` comes later, and once. */
+/**
+ * Unpacks a compressed message by what `grpc-encoding` says; `done` comes later, and once.
+ * @param hasRoom whether there is room for so many bytes, asked as they become more: a thousandth of them may have come
+ */
 export function unpack(
   head: RequestHead,
   message: Uint8Array,
   maxBytes: number,
+  hasRoom: (bytes: number) => boolean,
   done: (unpacked: Buffer | undefined, refused: RefusedStatus) => void,
 ): void {
   const encoding = head.get('grpc-encoding');
-  const inflated = encoding === 'gzip' ? gunzip : encoding === 'deflate' ? inflate : undefined;
-  if (inflated === undefined) {
+  if (encoding !== 'gzip' && encoding !== 'deflate') {
     done(undefined, unknownEncoding(encoding));
     return;
   }
-  inflated(message, { maxOutputLength: maxBytes }, (error, unpacked) => {
-    if (error === null) {
-      done(unpacked, CUT_SHORT);
-    } else if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+  const inflating = encoding === 'gzip' ? createGunzip() : createInflate();
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  const stop = (refused: RefusedStatus): void => {
+    inflating.removeAllListeners().on('error', () => {});
+    inflating.destroy();
+    done(undefined, refused);
+  };
+  inflating.on('data', (part: Buffer) => {
+    bytes += part.length;
+    parts.push(part);
+    if (bytes > maxBytes) {
       const details = `Received message that decompresses to a size larger than ${maxBytes}`;
-      done(undefined, { code: Status.RESOURCE_EXHAUSTED, details });
-    } else {
-      done(undefined, { code: Status.INTERNAL, details: `the message is not what ${encoding} makes` });
+      stop({ code: Status.RESOURCE_EXHAUSTED, details });
+    } else if (!hasRoom(bytes)) {
+      stop(NO_ROOM);
     }
   });
+  inflating.on('error', () => stop({ code: Status.INTERNAL, details: `the message is not what ${encoding} makes` }));
+  inflating.on('end', () => done(Buffer.concat(parts, bytes), CUT_SHORT));
+  inflating.end(message);
 }
 
 function unknownEncoding(encoding: string | undefined): RefusedStatus {

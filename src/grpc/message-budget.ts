@@ -1,15 +1,8 @@
 // How much of large messages the server holds at once: what a client says of a message's length is believed, so that a thousand
 // halves of large ones can't take the memory that a thousand whole ones would.
-import { status as Status } from '@grpc/grpc-js';
-import type { RefusedStatus } from './call-head.ts';
 
 /** From here on a message counts as large. */
 export const LARGE_BYTES = 1024 * 1024;
-
-export const NO_ROOM: RefusedStatus = {
-  code: Status.RESOURCE_EXHAUSTED,
-  details: 'the server holds as many large messages as it may; try again later',
-};
 
 /** Bytes of buffers that are kept for the next large message, and how long. */
 const MAX_SPARE_BYTES = 128 * 1024 * 1024;

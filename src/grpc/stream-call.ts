@@ -9,6 +9,7 @@ import {
   MAX_TIMER_MS,
   MORE_MESSAGES,
   NO_MESSAGE,
+  NO_ROOM,
   OK_RESPONSE,
   PREFIX_BYTES,
   type RefusedStatus,
@@ -19,7 +20,7 @@ import {
   unpack,
   wrongTimeout,
 } from './call-head.ts';
-import { LARGE_BYTES, type MessageBudget, NO_ROOM } from './message-budget.ts';
+import { LARGE_BYTES, type MessageBudget } from './message-budget.ts';
 import { MessageBuffer } from './message-buffer.ts';
 
 /** What a method does in a call; nothing is called any more once the call has ended. */
@@ -58,6 +59,8 @@ export class StreamCall implements StreamListener {
   readonly #budget: MessageBudget;
   /** What the call has of the budget. */
   #heldBytes = 0;
+  /** And for messages that wait for the caller to read. */
+  #unsentBytes = 0;
   #lent: Buffer | undefined;
   #handler: StreamHandler | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -126,17 +129,35 @@ export class StreamCall implements StreamListener {
     return this.sendFramed(framed);
   }
 
-  /** Sends a message that has room for its prefix in front. False: enough for now, `onDrain` says when to go on. */
-  sendFramed(framed: Buffer): boolean {
-    if (this.#ended) return true;
+  /**
+   * Sends a message that has room for its prefix in front. False: enough for now, `onDrain` says when to go on.
+   * @param held bytes that the caller holds for it: they are given back once it is sent, or can't be
+   */
+  sendFramed(framed: Buffer, held = 0): boolean {
+    if (this.#ended) {
+      this.#budget.giveBack(held);
+      return true;
+    }
     if (!this.#answered) {
       this.#answered = true;
       this.#stream.headers(OK_RESPONSE.headers.literal, false);
     }
     framed[0] = 0;
     writeUint32(framed, 1, framed.length - PREFIX_BYTES);
-    return this.#stream.write(framed);
+    const sent = this.#stream.write(framed);
+    if (sent) {
+      this.#budget.giveBack(held);
+    } else if (held > 0) {
+      this.#unsentBytes += held;
+      this.#stream.whenClosed = this.#onSent;
+    }
+    return sent;
   }
+
+  readonly #onSent = (): void => {
+    this.#budget.giveBack(this.#unsentBytes);
+    this.#unsentBytes = 0;
+  };
 
   /** Ends the call well. */
   end(): void {
@@ -223,6 +244,7 @@ export class StreamCall implements StreamListener {
   }
 
   onDrain(): void {
+    this.#onSent();
     if (!this.#ended) this.#handler?.onDrain();
   }
 
@@ -306,7 +328,8 @@ export class StreamCall implements StreamListener {
   #unpack(message: Buffer): void {
     this.#unpacking = true;
     this.#stream.pause();
-    unpack(this.#head, message, this.#maxMessageBytes, (unpacked, refused) => {
+    const hasRoom = (bytes: number): boolean => !this.#ended && this.#holdUnpacked(bytes);
+    unpack(this.#head, message, this.#maxMessageBytes, hasRoom, (unpacked, refused) => {
       this.#unpacking = false;
       if (this.#ended) return;
       if (unpacked === undefined) {
@@ -316,6 +339,13 @@ export class StreamCall implements StreamListener {
       this.#unpacked = unpacked;
       this.#readOn();
     });
+  }
+
+  #holdUnpacked(bytes: number): boolean {
+    if (bytes <= LARGE_BYTES || bytes <= this.#heldBytes) return true;
+    if (!this.#budget.take(bytes - this.#heldBytes)) return false;
+    this.#heldBytes = bytes;
+    return true;
   }
 }
 

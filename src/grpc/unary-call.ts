@@ -8,6 +8,7 @@ import {
   MAX_TIMER_MS,
   MORE_MESSAGES,
   NO_MESSAGE,
+  NO_ROOM,
   OK_RESPONSE,
   PREFIX_BYTES,
   type RefusedStatus,
@@ -17,7 +18,7 @@ import {
   unpack,
   wrongTimeout,
 } from './call-head.ts';
-import { LARGE_BYTES, type MessageBudget, NO_ROOM } from './message-budget.ts';
+import { LARGE_BYTES, type MessageBudget } from './message-budget.ts';
 import { MessageBuffer } from './message-buffer.ts';
 
 /** What a method does with a request. */
@@ -130,9 +131,23 @@ export class UnaryCall implements StreamListener {
     this.#stream.respond(OK_RESPONSE, prefix, message);
   }
 
-  /** Answers with a message that has room for its prefix in front, and is not copied: for large ones. It must not change any more. */
+  /**
+   * Answers with a message that has room for its prefix in front, and is not copied: for large ones. It must not change any more. What
+   * the call holds is held until it is sent: whoever doesn't read must not fill the memory with answers.
+   */
   answerFramed(framed: Buffer): void {
-    if (!this.#settle()) return;
+    const spare = this.#heldBytes - framed.length;
+    if (spare < 0 && framed.length > LARGE_BYTES && !this.hold(-spare)) {
+      this.refuse(NO_ROOM);
+      return;
+    }
+    const held = Math.min(this.#heldBytes, framed.length);
+    this.#heldBytes -= held;
+    if (!this.#settle()) {
+      this.#budget.giveBack(held);
+      return;
+    }
+    if (held > 0) this.#stream.whenClosed = () => this.#budget.giveBack(held);
     framed[0] = 0;
     writeUint32(framed, 1, framed.length - PREFIX_BYTES);
     this.#stream.headers(OK_RESPONSE.headers.literal, false);
@@ -226,22 +241,20 @@ export class UnaryCall implements StreamListener {
   }
 
   #unpack(message: Buffer): void {
-    unpack(this.#head, message, this.#maxMessageBytes, (unpacked, refused) => {
+    const hasRoom = (bytes: number): boolean => !this.#settled && this.#holdUnpacked(bytes);
+    unpack(this.#head, message, this.#maxMessageBytes, hasRoom, (unpacked, refused) => {
       if (this.#settled) return;
-      if (unpacked === undefined) {
-        this.refuse(refused);
-        return;
-      }
-      const more = unpacked.length - this.#messageBytes;
-      if (unpacked.length > LARGE_BYTES && more > 0) {
-        if (!this.#budget.take(more)) {
-          this.refuse(NO_ROOM);
-          return;
-        }
-        this.#messageBytes += more;
-      }
-      this.#deliver(unpacked, true);
+      if (unpacked === undefined) this.refuse(refused);
+      else this.#deliver(unpacked, true);
     });
+  }
+
+  #holdUnpacked(bytes: number): boolean {
+    const more = bytes - this.#messageBytes;
+    if (bytes <= LARGE_BYTES || more <= 0) return true;
+    if (!this.#budget.take(more)) return false;
+    this.#messageBytes = bytes;
+    return true;
   }
 }
 

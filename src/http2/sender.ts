@@ -170,13 +170,14 @@ export class Sender implements StreamSender {
     }
   }
 
-  /** The stream holds nothing back any more. */
+  /** The stream is closed, and holds nothing back any more. */
   forget(stream: ServerStream): void {
     if (stream.pendingBytes > 0) {
       stream.pending.length = 0;
       stream.pendingBytes = 0;
     }
     this.#waiting.delete(stream);
+    stream.whenClosed?.();
   }
 
   reset(streamId: number, code: number): void {

@@ -47,6 +47,8 @@ export class ServerStream {
   /** Undefined where the headers were too large to be kept. */
   readonly head: RequestHead | undefined;
   listener: StreamListener | undefined;
+  /** Called once, when nothing of the response is held any more, be it sent or not. */
+  whenClosed: (() => void) | undefined;
 
   // For the connection.
   /** Bytes that the client still takes on this stream; negative after it made its window smaller. */

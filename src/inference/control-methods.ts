@@ -110,11 +110,14 @@ function memoryMethods({ edge, gate, regions }: ControlParts): UnaryMethod[] {
     regions.register(request);
     done(undefined, {});
   };
-  const unregister: UnaryHandler<SystemSharedMemoryUnregisterRequest, SystemSharedMemoryUnregisterResponse> = (
+  // Clients ask for this before anything else, from wherever they are: what is not there can be let go by everybody.
+  const unregister: CallerHandler<SystemSharedMemoryUnregisterRequest, SystemSharedMemoryUnregisterResponse> = (
     { name },
     _context,
     done,
+    caller,
   ) => {
+    if (regions.has(name)) gate.check(caller);
     regions.unregister(name);
     done(undefined, {});
   };

@@ -1,19 +1,20 @@
 // One request with tensors, whatever call it came in: read, checked, run, answered.
 import { ScorewireError, toScorewireError } from '../errors.ts';
+import type { AdminGate } from '../grpc/admin-gate.ts';
 import { inSlices, type Sliced } from '../grpc/slices.ts';
-import { type CallContext, malformed } from '../grpc/unary.ts';
+import { type CallContext, type Caller, malformed } from '../grpc/unary.ts';
 import { NotWellFormed } from '../grpc/wire-cursor.ts';
 import type { Admission } from '../scoring/admission.ts';
 import type { ModelRegistry } from '../scoring/model-registry.ts';
 import type { ServedModel } from '../scoring/served-model.ts';
 import type { RunTensors, TensorAnswer } from '../scoring/tensor-call.ts';
 import { findModel } from './find-model.ts';
-import { toInferError } from './infer-error.ts';
+import { NO_ROOM, toInferError } from './infer-error.ts';
 import { type InferRequest, lasting, readInferRequest } from './infer-request.ts';
-import { type EncodedResponse, encodeResponse } from './infer-response.ts';
+import { type EncodedResponse, encodeResponse, responseBytes } from './infer-response.ts';
 import { type PreparedModel, preparedModel } from './prepared-model.ts';
 import { RequestCheck } from './request-check.ts';
-import type { SharedMemory } from './shared-memory.ts';
+import type { SharedMemory, SharedPart } from './shared-memory.ts';
 
 /** Smaller messages are read at once; larger ones in slices, so that they must stay valid meanwhile. */
 export const AT_ONCE_MESSAGE_BYTES = 32 * 1024;
@@ -24,12 +25,14 @@ export type InferParts = {
   models: () => ModelRegistry;
   run: RunTensors;
   memory: SharedMemory;
+  /** Who may have tensors read from there, and written to there. */
+  gate: AdminGate;
   /** Told about every answer; must not throw. */
   observe: (model: ServedModel, answer: TensorAnswer) => void;
 };
 
 /** Whoever sent a request. */
-export interface InferCaller {
+export interface InferCaller extends Caller {
   /** Nobody waits for an answer any more. */
   readonly ended: boolean;
   /** Makes sure that there is room for so many bytes until the request is answered. False: there is none. */
@@ -41,7 +44,7 @@ export interface InferCaller {
 /** Called exactly once. `id` is the request's, '' where it can't be told. */
 export type InferDone = (error: ScorewireError | undefined, response: EncodedResponse | undefined, id: string) => void;
 
-export class InferCall {
+export class InferCall implements SharedMemory {
   readonly #parts: InferParts;
   readonly #context: CallContext;
   readonly #caller: InferCaller;
@@ -121,9 +124,21 @@ export class InferCall {
   }
 
   #checkOf(request: InferRequest, prepared: PreparedModel): RequestCheck {
-    const check = new RequestCheck(request, prepared, this.#parts.memory, this.#caller);
+    const check = new RequestCheck(request, prepared, this, this.#caller);
     this.#check = check;
     return check;
+  }
+
+  /** As the memory's own, for callers that are let in: from elsewhere nobody can have put anything there. */
+  open(region: string, offset: bigint, byteSize: bigint): SharedPart {
+    const part = this.#parts.memory.open(region, offset, byteSize);
+    try {
+      this.#parts.gate.check(this.#caller);
+    } catch (error) {
+      part.close();
+      throw error;
+    }
+    return part;
   }
 
   #run(check: RequestCheck, prepared: PreparedModel): void {
@@ -145,8 +160,10 @@ export class InferCall {
 
   #answer({ list, forms, rows }: RequestCheck, prepared: PreparedModel, answer: TensorAnswer): void {
     try {
-      const { outputs } = answer;
-      const response = encodeResponse({ prepared, id: this.#id, list, forms, outputs }, this.#streamed);
+      const answered = { prepared, id: this.#id, list, forms, outputs: answer.outputs };
+      const bytes = responseBytes(answered);
+      if (bytes > 0 && !this.#caller.hold(bytes)) throw NO_ROOM;
+      const response = encodeResponse(answered, this.#streamed);
       if (!('next' in response)) {
         this.#succeed(prepared.model, rows, answer, response);
         return;

@@ -4,6 +4,12 @@ import { type ErrorDetails, ScorewireError } from '../errors.ts';
 /** Characters of what a caller sent that come back in an error. */
 const MAX_SHOWN = 200;
 
+export const NO_ROOM = new ScorewireError(
+  'overloaded',
+  'TOO_MANY_LARGE_MESSAGES',
+  'the server holds as many large messages as it may; try again later',
+);
+
 /** What errors about a request, rather than about one of its fields, begin with. */
 export function requestPrefix(id: string): string {
   return `[request id: ${id === '' ? '<id_unknown>' : shown(id)}] `;
@@ -23,11 +29,13 @@ export function shown(name: string): string {
 
 /**
  * An error of queue, run or admission as clients of Triton know it. Reasons, times to wait and causes stay.
- * @param timedOut whether it was the request's own timeout that passed, and not the call's deadline
+ * @param timedOut whether the request's own timeout ends before the call's deadline
  */
 export function toInferError(error: ScorewireError, id: string, timedOut: boolean): ScorewireError {
   switch (error.kind) {
     case 'overloaded':
+      // Refused at once, as the queue tells that it can't be in time.
+      if (timedOut && error.reason === 'OVERLOADED') return reworded(error, 'Request timeout expired');
       return reworded(error, `${requestPrefix(id)}Exceeds maximum queue size`);
     case 'unavailable':
       if (error.reason === 'DRAINING') {

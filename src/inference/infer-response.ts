@@ -42,6 +42,41 @@ export type Answered = {
 /** `framed`: there is room for the prefix in front. */
 export type EncodedResponse = { bytes: Buffer; framed: boolean };
 
+/** Bytes that a text takes beside its own, before it is encoded. */
+const TEXT_BYTES = 40;
+
+/** About how much memory a response takes until it is sent; 0 where that is little. */
+export function responseBytes({ prepared, list, forms, outputs }: Answered): number {
+  let bytes = 0;
+  for (let index = 0; index < outputs.length; index++) {
+    const { data, dims } = outputs[index] as Tensor;
+    const classes = forms?.[index]?.classes ?? 0;
+    if (classes > 0) {
+      const rows = prepared.contract.maxRows > 0 ? (dims[0] ?? 1) : 1;
+      const { labels = [] } = prepared.contract.outputs[list.places[index] as number] as ServedTensor;
+      bytes += Math.min(classes * rows, data.length) * (TEXT_BYTES + CLASS_BYTES + longest(labels));
+    } else if (Array.isArray(data)) {
+      bytes += textBytes(data);
+    } else {
+      bytes += data.byteLength;
+    }
+  }
+  return bytes > FRAMED_ABOVE_BYTES ? bytes : 0;
+}
+
+/** Of value and index in a class's text. */
+const CLASS_BYTES = 40;
+
+function longest(labels: readonly string[]): number {
+  return labels.reduce((most, { length }) => Math.max(most, length), 0);
+}
+
+function textBytes(texts: readonly string[]): number {
+  let bytes = TEXT_BYTES * texts.length;
+  for (let index = 0; index < texts.length; index++) bytes += (texts[index] as string).length;
+  return bytes;
+}
+
 /**
  * At once, where that is soon enough.
  * @param streamed whether it goes into a ModelStreamInferResponse, which is always framed

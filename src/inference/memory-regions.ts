@@ -62,6 +62,11 @@ export class MemoryRegions implements SharedMemory {
     this.#regions.set(name, { status: { name, key, offset, byteSize }, file: opened });
   }
 
+  /** Whether there is one of this name; '' asks for any. */
+  has(name: string): boolean {
+    return name === '' ? this.#regions.size > 0 : this.#regions.has(name);
+  }
+
   /** Requests that use it go on. '' means all; one that there is not is none. */
   unregister(name: string): void {
     for (const each of name === '' ? [...this.#regions.keys()] : [name]) {

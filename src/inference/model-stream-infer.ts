@@ -55,8 +55,8 @@ export class InferStreams {
   }
 }
 
-/** A request's place in the order; `send` sends its answer, once it is there. */
-type Place = { send: (() => void) | undefined };
+/** A request's place in the order; `send` sends its answer, once it is there, for which so many bytes are held. */
+type Place = { send: (() => void) | undefined; held: number };
 
 class InferStream implements StreamHandler {
   readonly #call: StreamCall;
@@ -84,10 +84,12 @@ class InferStream implements StreamHandler {
     const { edge } = this.#parts;
     const call = this.#call;
     const context = contextOf(edge, METHOD, call, performance.now(), () => call.ended);
-    const place: Place = { send: undefined };
+    const place: Place = { send: undefined, held: 0 };
     this.#places.push(place);
     let heldBytes = 0;
     const caller: InferCaller = {
+      peer: call.peer,
+      header: (name) => call.header(name),
       get ended() {
         return call.ended;
       },
@@ -100,12 +102,17 @@ class InferStream implements StreamHandler {
     };
     this.#reading = message.length > AT_ONCE_MESSAGE_BYTES;
     new InferCall(this.#parts, context, caller, true, (failure, response, id) => {
-      if (heldBytes > 0) call.giveBack(heldBytes);
-      heldBytes = 0;
       const error = failure ?? tooLate(context);
       recordOutcome(edge, this.#cellsOf, context, error);
-      if (error !== undefined) place.send = () => this.#sendError(error, id);
-      else if (response !== undefined) place.send = () => this.#send(response.bytes);
+      if (error !== undefined) {
+        place.send = () => this.#sendError(error, id);
+      } else if (response !== undefined) {
+        // What is held for a response is held until it is sent.
+        if (!call.ended) place.held = Math.min(heldBytes, response.bytes.length);
+        place.send = () => this.#send(response.bytes, place.held);
+      }
+      call.giveBack(heldBytes - place.held);
+      heldBytes = 0;
       this.#sendInOrder();
     }).start(message);
     this.#setFlow();
@@ -122,7 +129,7 @@ class InferStream implements StreamHandler {
   }
 
   onAbort(): void {
-    this.#onClosed();
+    this.#closed();
   }
 
   drain(): void {
@@ -145,15 +152,15 @@ class InferStream implements StreamHandler {
     this.#endIfDone();
   }
 
-  #send(framed: Buffer): void {
-    if (!this.#call.sendFramed(framed)) this.#full = true;
+  #send(framed: Buffer, held: number): void {
+    if (!this.#call.sendFramed(framed, held)) this.#full = true;
   }
 
   #sendError(error: ScorewireError, id: string): void {
     const status = toStatus(error, '', this.#parts.edge.logFault);
     if (this.#endsByError) {
       this.#call.refuse(status);
-      this.#onClosed();
+      this.#closed();
       return;
     }
     const inferResponse = {
@@ -183,6 +190,15 @@ class InferStream implements StreamHandler {
     if (this.#ending) this.#call.end();
     else if (this.#draining) this.#call.refuse(toStatus(DRAINING, '', this.#parts.edge.logFault));
     else return;
+    this.#closed();
+  }
+
+  /** Answers that wait for their turn are not sent any more. */
+  #closed(): void {
+    for (const place of this.#places) {
+      this.#call.giveBack(place.held);
+      place.held = 0;
+    }
     this.#onClosed();
   }
 }

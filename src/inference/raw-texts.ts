@@ -1,6 +1,7 @@
 // Texts as tensors have them on the wire: each its length in four bytes, the lowest first, and then its bytes, whatever those are.
-import { bytesOf, textOf } from '../grpc/byte-strings.ts';
+import { putBytesOf, textOf } from '../grpc/byte-strings.ts';
 import type { Sliced } from '../grpc/slices.ts';
+import { elementText } from './known-texts.ts';
 
 const LENGTH_BYTES = 4;
 /** Longer texts are read in pieces. */
@@ -30,9 +31,7 @@ export function* rawTexts(
     const length = lengthAt(bytes, at);
     at += LENGTH_BYTES;
     if (length > to - at) return { kind: 'data', expected: length, available: to - at };
-    texts.push(
-      length > PIECE_BYTES ? yield* longText(bytes, at, at + length) : textOf(bytes.subarray(at, at + length)),
-    );
+    texts.push(length > PIECE_BYTES ? yield* longText(bytes, at, at + length) : elementText(bytes, at, at + length));
     at += length;
     if (texts.length % STEP_TEXTS === 0) yield;
   }
@@ -58,24 +57,36 @@ export function* longText(bytes: Uint8Array, from: number, to: number): Sliced<s
   return pieces.join('');
 }
 
-/** As `rawTexts` takes them, behind each other. */
+/** Puts the bytes of one long text in their place; returns the place behind them. */
+function* putLong(text: string, target: Buffer, start: number): Sliced<number> {
+  let at = start;
+  for (let from = 0; from < text.length; ) {
+    let end = Math.min(text.length, from + PIECE_BYTES);
+    // Not within a pair.
+    if (end < text.length && (text.charCodeAt(end) & 0xfc00) === 0xdc00) end++;
+    at = putBytesOf(text.slice(from, end), target, at);
+    from = end;
+    yield;
+  }
+  return at;
+}
+
+/** As `rawTexts` takes them, behind each other. Nothing is made for each of them: there may be millions. */
 export function* packedTexts(texts: readonly string[]): Sliced<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
+  let most = 0;
   for (let index = 0; index < texts.length; index++) {
-    const part = bytesOf(texts[index] as string);
-    bytes += LENGTH_BYTES + part.length;
-    parts.push(part);
+    most += LENGTH_BYTES + Buffer.byteLength(texts[index] as string);
     if (index % STEP_TEXTS === STEP_TEXTS - 1) yield;
   }
-  const packed = Buffer.allocUnsafe(bytes);
+  const packed = Buffer.allocUnsafe(most);
   let at = 0;
-  for (let index = 0; index < parts.length; index++) {
-    const part = parts[index] as Uint8Array;
-    packed.writeUInt32LE(part.length, at);
-    packed.set(part, at + LENGTH_BYTES);
-    at += LENGTH_BYTES + part.length;
+  for (let index = 0; index < texts.length; index++) {
+    const text = texts[index] as string;
+    const start = at + LENGTH_BYTES;
+    const end = text.length > PIECE_BYTES ? yield* putLong(text, packed, start) : putBytesOf(text, packed, start);
+    packed.writeUInt32LE(end - start, at);
+    at = end;
     if (index % STEP_TEXTS === STEP_TEXTS - 1) yield;
   }
-  return packed;
+  return packed.subarray(0, at);
 }

@@ -1,12 +1,13 @@
 // What a request asks of its model: checked in the order that clients know from Triton, its tensors read in slices.
-import { ScorewireError } from '../errors.ts';
+import type { ScorewireError } from '../errors.ts';
 import { LARGE_BYTES } from '../grpc/message-budget.ts';
 import type { Sliced } from '../grpc/slices.ts';
+import { WireCursor } from '../grpc/wire-cursor.ts';
 import type { ServedTensor } from '../models/model.ts';
 import { elementCount, type Tensor, type TensorData } from '../tensor.ts';
 import { knownDatatype, typeNamed } from './datatype-names.ts';
 import { DATATYPES } from './datatypes.ts';
-import { requestPrefix, shown, wrongField } from './infer-error.ts';
+import { NO_ROOM, requestPrefix, shown, wrongField } from './infer-error.ts';
 import { sharedPlace } from './infer-parameters.ts';
 import type { InferRequest, Parts, RequestInput } from './infer-request.ts';
 import type { PreparedModel } from './prepared-model.ts';
@@ -16,14 +17,14 @@ import type { SharedMemory, SharedPart } from './shared-memory.ts';
 import { fits, graphDims, shownDims, wholeNumber } from './tensor-shapes.ts';
 import { TypedContents } from './typed-contents.ts';
 
-const NO_ROOM = new ScorewireError(
-  'overloaded',
-  'TOO_MANY_LARGE_MESSAGES',
-  'the server holds as many large messages as it may; try again later',
-);
+// Tags of InferTensorContents.
+const PACKED_FLOATS = 50;
+const PACKED_DOUBLES = 58;
 
-/** Bytes beside its own that a text takes. */
-const TEXT_BYTES = 16;
+/** Bytes beside its own that a text takes on its way: here, on the way to a worker, in there, and perhaps all the way back. */
+const TEXT_BYTES = 150;
+/** Texts of an input: they are handed over at once, and nobody else is served meanwhile. */
+const MAX_TEXTS = 1_000_000;
 
 const NOTE =
   ' NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting max_batch_size to zero. See the model configuration docs for more info on max_batch_size.';
@@ -98,7 +99,9 @@ export class RequestTensors {
         const found = `contents field must not be specified when using raw_input_contents for ${this.#named(input)}`;
         throw this.#wrong(input, 'contents', found);
       }
-      return this.#locateTyped(input, input.contents);
+      const floats = packedFloats(this.#request.bytes, input.contents, input.datatype);
+      if (floats === undefined) return this.#locateTyped(input, input.contents);
+      this.#sources.push(floats);
     } else if (this.#nextRaw < raw.length) {
       this.#sources.push({
         kind: 'raw',
@@ -136,21 +139,32 @@ export class RequestTensors {
   checkInputs(): void {
     const { inputs } = this.#request;
     const { contract, requiredInputs } = this.#prepared;
-    const all = contract.inputs.length;
-    if (inputs.length < requiredInputs || inputs.length > all) {
-      const got = inputs.map(({ name }) => `'${shown(name)}'`).slice(0, all + 8);
-      const given = new Set(inputs.map(({ name }) => name));
-      const missing = contract.inputs.filter(({ name, optional }) => optional !== true && !given.has(name));
-      const number = requiredInputs === all ? `${all} inputs` : `number of inputs between ${requiredInputs} and ${all}`;
-      // Without any, Triton's own list loses its first bracket.
-      const lost = missing.length === 0 ? ']' : `[${missing.map(({ name }) => `'${name}'`).join()}]`;
-      const message = `expected ${number} but got ${inputs.length} inputs for model '${this.#model}'. Got input(s) [${got.join()}], but missing required input(s) ${lost}. Please provide all required input(s).`;
-      throw this.#problem('inputs', message);
-    }
+    if (inputs.length < requiredInputs || inputs.length > contract.inputs.length) throw this.#wrongInputs();
+    let required = 0;
     for (const input of inputs) {
-      if (this.#prepared.inputs.has(input.name)) continue;
-      throw this.#wrong(input, 'name', `unexpected inference input '${shown(input.name)}' for model '${this.#model}'`);
+      const served = this.#prepared.inputs.get(input.name);
+      if (served === undefined) {
+        const message = `unexpected inference input '${shown(input.name)}' for model '${this.#model}'`;
+        throw this.#wrong(input, 'name', message);
+      }
+      if (served.optional !== true) required++;
     }
+    // As many as there must be, and an optional one in the place of one of those.
+    if (required < requiredInputs) throw this.#wrongInputs();
+  }
+
+  #wrongInputs(): ScorewireError {
+    const { inputs } = this.#request;
+    const { contract, requiredInputs } = this.#prepared;
+    const all = contract.inputs.length;
+    const got = inputs.map(({ name }) => `'${shown(name)}'`).slice(0, all + 8);
+    const given = new Set(inputs.map(({ name }) => name));
+    const missing = contract.inputs.filter(({ name, optional }) => optional !== true && !given.has(name));
+    const number = requiredInputs === all ? `${all} inputs` : `number of inputs between ${requiredInputs} and ${all}`;
+    // Without any, Triton's own list loses its first bracket.
+    const lost = missing.length === 0 ? ']' : `[${missing.map(({ name }) => `'${name}'`).join()}]`;
+    const message = `expected ${number} but got ${inputs.length} inputs for model '${this.#model}'. Got input(s) [${got.join()}], but missing required input(s) ${lost}. Please provide all required input(s).`;
+    return this.#problem('inputs', message);
   }
 
   /** How many rows the request is of; 0 for models that don't count them. @throws ScorewireError INVALID_ARGUMENT */
@@ -256,6 +270,7 @@ export class RequestTensors {
 
   *#texts(input: RequestInput, source: Source, count: number, hold: Room): Sliced<string[]> {
     const room = (bytes: number) => {
+      if (count > MAX_TEXTS) throw this.#tooManyTexts(input, count);
       if (bytes > LARGE_BYTES && !hold.hold(bytes)) throw NO_ROOM;
     };
     if (source.kind === 'typed') {
@@ -265,7 +280,7 @@ export class RequestTensors {
       return (yield* source.contents.values('string')) as string[];
     }
     const size = sizeOf(source);
-    room(size * 3);
+    room(size * 3 + Math.min(count, size / 4) * TEXT_BYTES);
     let bytes = this.#request.bytes;
     let from = 0;
     if (source.kind === 'raw') {
@@ -301,6 +316,11 @@ export class RequestTensors {
     return this.#problem(`${pathOf(input)}.contents`, message);
   }
 
+  #tooManyTexts(input: RequestInput, count: number): ScorewireError {
+    const message = `expected at most ${MAX_TEXTS} string elements for inference input ${this.#named(input)}, got ${wholeNumber(count)}; send them in several requests`;
+    return this.#problem(`${pathOf(input)}.shape`, message);
+  }
+
   get #model(): string {
     return this.#prepared.model.spec.name;
   }
@@ -317,6 +337,18 @@ export class RequestTensors {
   #problem(field: string, message: string): ScorewireError {
     return wrongField(field, `${requestPrefix(this.#request.id)}${message}`);
   }
+}
+
+/** Contents that are nothing but floats in one field are the bytes that they would be raw. */
+function packedFloats(bytes: Uint8Array, parts: Parts, datatype: string): Source | undefined {
+  const width = datatype === 'FP32' ? 4 : 8;
+  const tag = datatype === 'FP32' ? PACKED_FLOATS : PACKED_DOUBLES;
+  if (parts.length !== 2 || (width === 8 && datatype !== 'FP64')) return undefined;
+  const end = parts[1] as number;
+  const cursor = new WireCursor(bytes, parts[0]);
+  if (cursor.at === end || cursor.tag(end) !== tag) return undefined;
+  const stop = cursor.length(end);
+  return stop === end && (stop - cursor.at) % width === 0 ? { kind: 'raw', from: cursor.at, to: stop } : undefined;
 }
 
 function pathOf({ name }: { name: string }): string {

@@ -1,10 +1,10 @@
 // Values of a tensor in InferTensorContents: found and counted first, then put into an array, both in slices.
-import { textOf } from '../grpc/byte-strings.ts';
 import type { Sliced } from '../grpc/slices.ts';
 import { VarintReader } from '../grpc/varint-reader.ts';
 import { LENGTH_DELIMITED, refuse, WireCursor } from '../grpc/wire-cursor.ts';
 import { allocate, type DataType, type TensorData } from '../tensor.ts';
 import type { Parts } from './infer-request.ts';
+import { elementText } from './known-texts.ts';
 import { longText } from './raw-texts.ts';
 
 // Field numbers.
@@ -115,7 +115,7 @@ export class TypedContents {
         else cursor.skip(tag, end, 0);
         if (tag >>> 3 !== field || !(packed || isSingle(field, tag & 7))) continue;
         if (field !== BYTES) yield* numbers.take(from, cursor.at);
-        else if (stop - from <= STEP_BYTES) texts.push(textOf(this.#bytes.subarray(from, stop)));
+        else if (stop - from <= STEP_BYTES) texts.push(elementText(this.#bytes, from, stop));
         else texts.push(yield* longText(this.#bytes, from, stop));
       }
     }

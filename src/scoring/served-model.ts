@@ -35,6 +35,11 @@ export type ServedModel = {
   maxDelayMs: number;
   /** Soft: shapes batches, and sheds under load. */
   latencyBudgetMs: number;
+  /**
+   * The same for calls with tensors; Infinity where nobody set one: their callers come from servers that let requests wait, and refuse
+   * only what their callers or their config put a time to.
+   */
+  tensorBudgetMs: number;
   cost: CostCurve;
   /** What a run fetches for a score; one shared array, see QueuedRows.outputNames. */
   scoreOutputs: readonly string[];

@@ -118,7 +118,7 @@ class PendingTensors implements QueuedRows {
     this.outputNames = call.outputNames;
     this.arrivedMs = queuedMs;
     this.deadlineMs = call.deadlineMs;
-    this.budgetEndMs = call.receivedMs + call.model.latencyBudgetMs;
+    this.budgetEndMs = call.receivedMs + call.model.tensorBudgetMs;
     this.#call = call;
     this.#done = done;
   }

@@ -11,7 +11,7 @@ import type { ReloadConfigRequest, ReloadConfigResponse } from '../gen/tensorflo
 import { ModelServiceService } from '../gen/tensorflow_serving/apis/model_service.ts';
 import { type UnaryEdge, type UnaryHandler, unary } from '../grpc/unary.ts';
 import type { UnaryMethod } from '../grpc/unary-call.ts';
-import type { IndexEntry, ModelRegistry, VersionState } from '../scoring/model-registry.ts';
+import { type IndexEntry, type ModelRegistry, UNLOADED, type VersionState } from '../scoring/model-registry.ts';
 import { checkedChoice } from './model-choice.ts';
 
 /** Characters of what a caller sent that come back in an error. */
@@ -22,7 +22,7 @@ export function modelStatusMethods(edge: UnaryEdge, served: () => ModelRegistry)
   const getStatus: UnaryHandler<GetModelStatusRequest, GetModelStatusResponse> = (request, context, done) => {
     const models = served();
     const { name, version } = checkedChoice(request.modelSpec);
-    const versions = models.index().filter((entry) => entry.name === name && entry.version !== undefined);
+    const versions = models.index(name).filter((entry) => entry.version !== undefined);
     const wanted = versions.filter((entry) => version === undefined || BigInt(entry.version as number) === version);
     if (wanted.length === 0) throw notFound(name, version);
     context.model = name;
@@ -59,9 +59,6 @@ const STATES: Readonly<Record<VersionState, State>> = {
   UNLOADING: State.UNLOADING,
   UNAVAILABLE: State.END,
 };
-
-/** What the index says of a version that was unloaded as it was asked for. */
-const UNLOADED = 'unloaded';
 
 function toStatus({ version, state, reason }: IndexEntry): ModelVersionStatus {
   const failed = state === 'UNAVAILABLE' && reason !== '' && reason !== UNLOADED;

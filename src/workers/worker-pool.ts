@@ -192,10 +192,13 @@ export class WorkerPool {
     for (const plan of plans) this.#wanted.set(plan.session, plan);
   }
 
-  /** One worker, loaded and warm, that nobody has yet. Sessions of a trial that fail are left out, and are out of the trial then. */
-  async #build(trial: Trial): Promise<Worker> {
+  /**
+   * One worker, loaded and warm, that nobody has yet. Sessions of a trial that fail are left out, and are out of the trial then.
+   * @param givesWay there are enough that serve meanwhile
+   */
+  async #build(trial: Trial, givesWay = false): Promise<Worker> {
     if (this.#closing.signal.aborted) throw new PoolClosed('the workers are closed');
-    const worker = new Worker(this.#nextId++, (gone) => this.#replace(gone));
+    const worker = new Worker(this.#nextId++, (gone) => this.#replace(gone), givesWay);
     const has = new Set<number>();
     this.#sessions.set(worker, has);
     try {
@@ -204,6 +207,7 @@ export class WorkerPool {
         await this.#load(worker, plan, trial);
         has.add(plan.session);
       }
+      if (givesWay) await worker.serve();
       if (!worker.alive) throw new Error(`worker ${worker.id} went away before it was ready`);
       return worker;
     } catch (error) {
@@ -241,15 +245,15 @@ export class WorkerPool {
 
   /**
    * As `#build`, tried until there is one.
-   * @param orNone not again where a session can't be created
+   * @param beside others serve meanwhile, and go on where a session can't be created: it is not tried again then
    * @throws PoolClosed, LoadFailed
    */
-  async #buildInTheEnd(trial: Trial, orNone = false): Promise<Worker> {
+  async #buildInTheEnd(trial: Trial, beside = false): Promise<Worker> {
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, LAST_RETRY_MS)) {
       try {
-        return await this.#build(trial);
+        return await this.#build(trial, beside);
       } catch (error) {
-        if (error instanceof PoolClosed || (orNone && error instanceof LoadFailed)) throw error;
+        if (error instanceof PoolClosed || (beside && error instanceof LoadFailed)) throw error;
         this.#events.replacementFailed(error, retryMs);
       }
       await sleep(retryMs, undefined, { ref: false, signal: this.#closing.signal }).catch(() => {});

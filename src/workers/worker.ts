@@ -27,7 +27,8 @@ export class Worker {
   #whenIdle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(id: number, onExit: (worker: Worker) => void) {
+  /** @param givesWay whether the thread lets others go first, until `serve` */
+  constructor(id: number, onExit: (worker: Worker) => void, givesWay = false) {
     this.id = id;
     this.#pool = new Piscina({
       filename: ENTRY,
@@ -57,7 +58,8 @@ export class Worker {
     });
     // The thread says that it stands: to end it while it loads onnxruntime aborts the process.
     this.#pending.push({ resolve: () => {}, reject: () => {} });
-    this.#pool.run({ port: port2, signal: this.#signal }, { transferList: [port2] }).catch(gone);
+    const task: ServeTask = { port: port2, signal: this.#signal, givesWay };
+    this.#pool.run(task, { transferList: [port2] }).catch(gone);
   }
 
   get alive(): boolean {
@@ -73,6 +75,11 @@ export class Worker {
     const reply = await this.#send({ kind: 'load', ...request });
     if (reply.kind !== 'loaded') throw new Error(`a load was answered by ${reply.kind}`);
     return reply.loadUs;
+  }
+
+  /** The thread is as important as any from now on. */
+  async serve(): Promise<void> {
+    await this.#send({ kind: 'serve' });
   }
 
   /** Runs a session once. Rejects with RunFailed, or UNAVAILABLE if the thread exits. */

@@ -227,16 +227,6 @@ describe('INVALID_ARGUMENT', () => {
   });
 });
 
-describe('UNIMPLEMENTED', () => {
-  test('methods that are yet to come', async () => {
-    const { models } = server.client;
-    expect((await failureOf(promised((done) => models.loadModel({ model: 'risk' }, done)))).code).toBe('UNIMPLEMENTED');
-    expect((await failureOf(promised((done) => models.unloadModel({ model: 'risk' }, done)))).code).toBe(
-      'UNIMPLEMENTED',
-    );
-  });
-});
-
 test('REAL_TIME_ONLY is what a row has anyway', async () => {
   expect((await server.client.score('risk', [1, 1], { policy: 2 })).score).toBe(0.5);
 });

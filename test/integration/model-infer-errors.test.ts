@@ -116,6 +116,12 @@ describe('INVALID_ARGUMENT', () => {
       {},
       `${LR}expected number of inputs between 2 and 3 but got 1 inputs for model 'weighted'. Got input(s) ['x'], but missing required input(s) ['y']. Please provide all required input(s).`,
     ],
+    [
+      'weighted',
+      ['x', 'weight'].map((name) => ({ name, datatype: 'FP32', shape: [1], raw: floats(1) })),
+      {},
+      `${LR}expected number of inputs between 2 and 3 but got 2 inputs for model 'weighted'. Got input(s) ['x','weight'], but missing required input(s) ['y']. Please provide all required input(s).`,
+    ],
     ['simple', [tensor('INPUT0'), tensor('DUMMY')], {}, "unexpected inference input 'DUMMY' for model 'simple'"],
     [
       'simple',

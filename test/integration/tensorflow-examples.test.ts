@@ -27,6 +27,8 @@ beforeAll(async () => {
     'open/1/model.onnx': openWidth(),
     'table/1/model.onnx': gatherRow(),
     'two/1/model.onnx': twoOutputs(),
+    'broken/1/model.onnx': Buffer.from('no model'),
+    'broken/2/model.onnx': linear([1], 0),
     'digits/1/model.onnx': await readFile(join(digits, '1', 'model.onnx')),
     'digits/model.yaml': 'task: multiclass\nscore: { output: probabilities, column: predicted }',
   });
@@ -275,6 +277,19 @@ describe('of models are said', () => {
     expect(await failureOf(client.status({ name: 'value', version: 7n }))).toMatchObject({
       code: 'NOT_FOUND',
       message: 'Could not find version 7 of model value',
+    });
+  });
+
+  test('why a version could not be loaded', async () => {
+    const { modelVersionStatus } = await client.status('broken');
+    expect(modelVersionStatus.map(({ version, state, status }) => [version, state, status?.errorCode])).toEqual([
+      [1n, State.END, 2],
+      [2n, State.AVAILABLE, 0],
+    ]);
+    expect(modelVersionStatus[0]?.status?.errorMessage).toMatch(/model.onnx/);
+    expect(await failureOf(client.predict({ name: 'broken', version: 1n }, {}))).toMatchObject({
+      code: 'NOT_FOUND',
+      message: 'Servable not found for request: Specific(broken, 1)',
     });
   });
 

@@ -10,52 +10,15 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-cache=${SCOREWIRE_INTEROP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/scorewire-interop}
+# shellcheck source=prepare.sh
+source "$here/prepare.sh"
 
-GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
-H2SPEC=github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
-GHZ=github.com/bojand/ghz/cmd/ghz@v0.121.0
-
-# Registries have bad minutes.
-retry() {
-  local attempt
-  for attempt in 1 2 3; do
-    "$@" && return
-    echo "attempt $attempt failed: $*" >&2
-    sleep $((attempt * 5))
-  done
-  return 1
-}
-
-# A virtual environment can't be moved, so it is made in place and marked when it is whole.
-prepare_python() {
-  python=$cache/python-$(cat "$here/requirements.txt" <(python3 --version) | sha256sum | cut -c1-16)
-  [[ -e $python/whole ]] && return
-  rm -rf "$python"
-  python3 -m venv "$python"
-  retry "$python/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-  touch "$python/whole"
-}
-
-# prepare_go MODULE@VERSION: the program's folder on the PATH.
-prepare_go() {
-  local folder=$cache/${1##*/}
-  export PATH=$folder:$PATH
-  [[ -d $folder ]] && return
-  rm -rf "$folder.part"
-  GOBIN=$folder.part retry go install "$1"
-  mv "$folder.part" "$folder"
-}
-
-mkdir -p "$cache"
-# Two runs at once must not fetch into each other. Not every system has flock.
-exec 9>"$cache/lock"
-flock 9 2>/dev/null || true
-prepare_python
+lock_cache
+prepare_python python "$here/requirements.txt"
 prepare_go "$GRPCURL"
 prepare_go "$GHZ"
 prepare_go "$H2SPEC"
-exec 9>&-
+unlock_cache
 [[ ${1:-} == --prepare ]] && exit
 
 scratch=$(mktemp -d)

@@ -61,6 +61,7 @@ export function fakeModel(change: Partial<ModelSpec> = {}, session = 1, featureS
     maxRows: 64,
     maxDelayMs: 0,
     latencyBudgetMs: 10,
+    tensorBudgetMs: Number.POSITIVE_INFINITY,
     cost: new CostCurve([1], [100], 0),
     scoreOutputs: spec.score === undefined ? [] : [spec.score.output],
     outputNames: spec.outputs.map(({ name }) => name),

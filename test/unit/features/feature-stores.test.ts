@@ -103,3 +103,31 @@ test('a text and a number of one name do not go together; numbers of several kin
     'feature store s: x is text for model c, and integer for model a',
   );
 });
+
+test('models that come later: a store with more in it for them, and the one that they had for those before', async () => {
+  const path = await writeRows([{ id: 'anna', income: 3, plan: 'basic', visits: 7 }], 'a.parquet');
+  const churn = model('churn', 'customers', { name: 'income' });
+  const stores = await open([churn], { customers: inFile(path) });
+  const before = stores.pipeline(churn);
+  const later = model('fraud', 'customers', { name: 'visits' }, { name: 'income' });
+  const [lost, odd] = [
+    model('lost', 'other', { name: 'income' }),
+    model('odd', 'customers', { name: 'income', type: 'text' }),
+  ];
+  const refused = await stores.admit([lost, later, odd]);
+  expect([...refused.keys()]).toEqual([lost, odd]);
+  expect(refused.get(lost)).toContain('features.yaml has no feature store other');
+  expect(refused.get(odd)).toContain('income is text for model odd');
+  const values = (pipeline: ReturnType<typeof stores.pipeline>) => {
+    const complete = pipeline.complete(undefined, 'anna', 0, 5);
+    return 'row' in complete && complete.row.form === 'named' ? Object.fromEntries(complete.row.values) : undefined;
+  };
+  expect(values(stores.pipeline(later))).toEqual({ visits: 7, income: 3 });
+  expect(values(before)).toEqual({ income: 3 });
+  // What goes makes no claims any more.
+  await stores.release(churn);
+  await stores.release(later);
+  const last = model('last', 'customers', { name: 'plan', type: 'text' });
+  expect(await stores.admit([last])).toEqual(new Map());
+  expect(values(stores.pipeline(last))).toEqual({ plan: 'basic' });
+});

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { bytesOf, textOf } from '../../../src/grpc/byte-strings.ts';
+import { bytesOf, putBytesOf, textOf } from '../../../src/grpc/byte-strings.ts';
 
 const piece = fc.oneof(
   fc.uint8Array({ maxLength: 6 }),
@@ -19,6 +19,10 @@ test('any bytes come back, by way of a text without NUL that is well-formed', ()
       expect(text.isWellFormed()).toBe(true);
       expect(text).not.toContain('\0');
       expect(Buffer.from(bytesOf(text))).toEqual(bytes);
+      const target = Buffer.alloc(7 + Buffer.byteLength(text), 0xf4);
+      const end = putBytesOf(text, target, 7);
+      expect(target.subarray(7, end)).toEqual(bytes);
+      expect(target.subarray(0, 7)).toEqual(Buffer.alloc(7, 0xf4));
     }),
     { numRuns: 2000 },
   );

@@ -14,13 +14,14 @@ import { blockFrame, dataFrame, RawPeer, resetFrame } from '../../support/raw-ht
 const gate = vi.hoisted(() => ({ held: undefined as (() => void)[] | undefined }));
 vi.mock('node:zlib', async (original) => {
   const zlib = await original<typeof import('node:zlib')>();
-  const gunzip = (bytes: Buffer, options: object, done: (error: Error | null, result: Buffer) => void): void =>
-    zlib.gunzip(bytes, options, (error, result) => {
-      const tell = (): void => done(error, result);
-      if (gate.held === undefined) tell();
-      else gate.held.push(tell);
-    });
-  return { ...zlib, gunzip };
+  const createGunzip = () => {
+    const unpacking = zlib.createGunzip();
+    const on = unpacking.on.bind(unpacking);
+    const onGated = (event: string, listener: () => void) =>
+      on(event, event !== 'end' ? listener : () => (gate.held === undefined ? listener() : gate.held.push(listener)));
+    return Object.assign(unpacking, { on: onGated });
+  };
+  return { ...zlib, createGunzip };
 });
 
 const LIMIT = 1000;

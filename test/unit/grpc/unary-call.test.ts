@@ -299,3 +299,101 @@ test('of large messages the server holds so many, halves as well, and more when 
   session.destroy();
   small.destroy();
 });
+
+describe('a method that keeps messages', () => {
+  const MIB = 1024 * 1024;
+  const KEPT = '/test.Test/Kept';
+  let other: GrpcServer;
+  let session: http2.ClientHttp2Session;
+  let kept: { call: UnaryCall; message: Buffer }[];
+
+  beforeEach(async () => {
+    kept = [];
+    other = new GrpcServer({ ...limits, maxBatchBytes: 5 * MIB } as never);
+    other.addUnary([
+      {
+        path: KEPT,
+        maxMessageBytes: 4 * MIB,
+        tooLargeHint: (bytes, maxBytes) => `send ${Math.ceil(bytes / maxBytes)} of them`,
+        keepsMessagesAbove: 100,
+        onMessage: (call, message) => void kept.push({ call, message }),
+      },
+    ]);
+    session = http2.connect(`http://127.0.0.1:${await other.listen('127.0.0.1', 0, {} as never)}`);
+  });
+  afterEach(() => {
+    session.destroy();
+    other.destroy();
+  });
+
+  function send(message: Uint8Array): { stream: http2.ClientHttp2Stream; outcome: Promise<[number, string, Buffer]> } {
+    const headers = { ':method': 'POST', ':path': KEPT, 'content-type': 'application/grpc', te: 'trailers' };
+    const stream = session.request(headers);
+    const outcome = new Promise<[number, string, Buffer]>((resolve) => {
+      let [status, details] = [-1, ''];
+      const parts: Buffer[] = [];
+      const read = (given: http2.IncomingHttpHeaders) => {
+        status = Number(given['grpc-status'] ?? status);
+        details = decodeURIComponent(String(given['grpc-message'] ?? details));
+      };
+      stream.on('response', read).on('trailers', read);
+      stream.on('data', (chunk: Buffer) => parts.push(chunk));
+      stream.on('error', () => {}).on('close', () => resolve([status, details, Buffer.concat(parts)]));
+    });
+    stream.end(frame(message));
+    return { stream, outcome };
+  }
+
+  test('has them unchanged until it releases them, though the caller left and others came', async () => {
+    const first = send(Buffer.alloc(3 * MIB, 1));
+    await eventually(() => kept.length === 1);
+    first.stream.close(http2.constants.NGHTTP2_CANCEL);
+    await eventually(() => kept[0]?.call.ended === true);
+    // There is no room for another large one as long as it is kept, though its caller is gone.
+    expect((await send(Buffer.alloc(3 * MIB, 2)).outcome)[0]).toBe(8);
+    const small = send(Buffer.alloc(200, 3));
+    await eventually(() => kept.length === 2);
+    expect(kept[0]?.message.every((byte) => byte === 1)).toBe(true);
+    kept[0]?.call.release();
+    const second = send(Buffer.alloc(3 * MIB, 2));
+    await eventually(() => kept.length === 3);
+    expect(kept[1]?.message).toEqual(Buffer.alloc(200, 3));
+    for (const { call } of kept.slice(1)) {
+      call.release();
+      call.answer(Buffer.of(1));
+    }
+    expect([(await small.outcome)[0], (await second.outcome)[0]]).toEqual([0, 0]);
+  });
+
+  test('has room for what it makes of them until the call ends', async () => {
+    const { outcome } = send(Buffer.alloc(10));
+    await eventually(() => kept.length === 1);
+    const call = kept[0]?.call;
+    expect([call?.hold(4 * MIB), call?.hold(2 * MIB)]).toEqual([true, false]);
+    call?.answer(Buffer.of(1));
+    await outcome;
+    const next = send(Buffer.alloc(10));
+    await eventually(() => kept.length === 2);
+    expect(kept[1]?.call.hold(5 * MIB)).toBe(true);
+    kept[1]?.call.refuse({ code: 3, details: '' });
+    await next.outcome;
+  });
+
+  test('takes larger ones than others, and says what to do with those that are larger still', async () => {
+    const [status, details] = await send(Buffer.alloc(5 * MIB)).outcome;
+    expect([status, details]).toEqual([
+      8,
+      `Received message larger than max (${5 * MIB} vs ${4 * MIB}); send 2 of them`,
+    ]);
+  });
+
+  test('answers with a message that has room for its prefix', async () => {
+    const { outcome } = send(Buffer.alloc(10));
+    await eventually(() => kept.length === 1);
+    const message = Buffer.alloc(2 * MIB, 7);
+    kept[0]?.call.answerFramed(Buffer.concat([Buffer.alloc(5, 0xff), message]));
+    const [status, , body] = await outcome;
+    expect(status).toBe(0);
+    expect(body.equals(frame(message))).toBe(true);
+  });
+});

@@ -20,11 +20,12 @@ import { Registry } from '../../../src/telemetry/instruments.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { createTracing } from '../../../src/telemetry/tracing.ts';
 import { fakeModel } from '../../support/fake-model.ts';
+import { folderOf } from '../../support/model-folder.ts';
 
 type Outcome = { details?: string; answer?: Uint8Array };
 
 /** Calls a method from elsewhere, or from this machine. */
-async function caller(local: boolean) {
+async function caller(local: boolean, regions = new MemoryRegions(true)) {
   const log = { level: 'info' };
   const loaded: string[] = [];
   const models = new ModelRegistry();
@@ -42,7 +43,7 @@ async function caller(local: boolean) {
       load: async (name) => void loaded.push(name),
       unload: async (name) => void loaded.push(`-${name}`),
     }),
-    regions: new MemoryRegions(true),
+    regions,
     logSettings: new LogSettings(log),
     traceSettings: new TraceSettings(0, () => {}),
     maxLoadBytes: 1 << 20,
@@ -94,6 +95,22 @@ test('but may ask, and let go', async () => {
   ]) {
     expect(await answered).toEqual({ answer: expect.any(Uint8Array) });
   }
+});
+
+test('memory that others registered is not let go by callers from elsewhere', async () => {
+  const folder = await folderOf({ memory: 'abcd' });
+  const regions = new MemoryRegions(true, folder);
+  regions.register({ name: 'r', key: '/memory', offset: 0n, byteSize: 4n });
+  const { call } = await caller(false, regions);
+  for (const name of ['r', '']) {
+    expect(await call('SystemSharedMemoryUnregister', SystemSharedMemoryUnregisterRequest.encode({ name }))).toEqual({
+      details: expect.stringContaining('this service answers callers on'),
+    });
+  }
+  expect(regions.has('r')).toBe(true);
+  const { call: localCall } = await caller(true, regions);
+  await localCall('SystemSharedMemoryUnregister', SystemSharedMemoryUnregisterRequest.encode({ name: 'r' }));
+  expect(regions.has('r')).toBe(false);
 });
 
 test("Triton's clients are answered nothing, as they expect", async () => {

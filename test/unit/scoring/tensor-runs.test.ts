@@ -151,6 +151,24 @@ describe('a call that goes wrong', () => {
     expect(model.uses.count).toBe(0);
   });
 
+  test.each([
+    ['waits as long as its caller where nobody set a latency budget', Number.POSITIVE_INFINITY, undefined],
+    ['is refused at once where a latency budget is set that it would miss', 1, 'OVERLOADED'],
+  ])('%s', async (_, tensorBudgetMs, reason) => {
+    const { s, call } = setUp({}, { tensorBudgetMs });
+    s.submitAll(20);
+    await s.endTurn();
+    const submit = (): string | undefined => {
+      try {
+        call({ x: column(1) });
+        return undefined;
+      } catch (error) {
+        return (error as ScorewireError).reason;
+      }
+    };
+    expect(submit()).toBe(reason);
+  });
+
   test('fails alone where it is at fault, and others in its batch are answered', async () => {
     const { s, call, model } = setUp();
     const bad = call({ x: column(1, 2) });
