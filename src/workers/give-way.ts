@@ -1,5 +1,5 @@
 // A thread that lets others go first. Linux has priorities of threads, and lets one back up only who may set them at will.
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 
 /** CAP_SYS_NICE, as a bit of /proc's CapEff. */
@@ -8,8 +8,8 @@ const MAY_SET_PRIORITIES = 1n << 23n;
 const LOW = 10;
 
 /**
- * Lowers the calling thread's priority, and returns what sets it back. Undefined where that could not be undone, or is not to be
- * had: nothing has changed then.
+ * Lowers the calling thread's priority, and returns what sets it back, with all threads that it has made by then. Undefined where
+ * that could not be undone, or is not to be had: nothing has changed then.
  */
 export function giveWay(): (() => void) | undefined {
   try {
@@ -21,8 +21,19 @@ export function giveWay(): (() => void) | undefined {
     const before = getPriority(thread);
     if (before >= LOW) return undefined;
     setPriority(thread, LOW);
-    return () => setPriority(thread, before);
+    return () => setBack(before);
   } catch {
     return undefined;
+  }
+}
+
+/** Threads that were made by one that gave way have got its priority with them: those of sessions that run on several. */
+function setBack(before: number): void {
+  for (const thread of readdirSync('/proc/self/task').map(Number)) {
+    try {
+      if (getPriority(thread) === LOW) setPriority(thread, before);
+    } catch {
+      // It has ended since it was listed.
+    }
   }
 }
