@@ -1,5 +1,6 @@
 // Folders of models read in a thread of their own: to digest and parse a large model would hold whoever else is served.
 import { Worker } from 'node:worker_threads';
+import { makeLow } from '../thread-priority.ts';
 import type { ModelFolder } from './model-folder.ts';
 import type { FolderTask, ReadTask } from './read-entry.ts';
 
@@ -12,7 +13,7 @@ export function readModelsApart(
   signal: AbortSignal,
 ): Promise<ModelFolder[]> {
   const task: ReadTask = { directory, folders };
-  const thread = new Worker(ENTRY, { workerData: task });
+  const thread = makeLow(() => new Worker(ENTRY, { workerData: task }));
   const end = () => void thread.terminate();
   signal.addEventListener('abort', end);
   return new Promise<ModelFolder[]>((resolve, reject) => {

@@ -5,19 +5,14 @@ import * as ort from 'onnxruntime-node';
 // not have a turn at all.
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import { type DataType, free, type Tensor, type TensorData } from '../tensor.ts';
-import { giveWay } from './give-way.ts';
 import type { LoadRequest, NamedTensor, RunRequest, ServeTask, WorkerReply, WorkerRequest } from './messages.ts';
 
 const sessions = new Map<number, Binding.InferenceSession>();
 /** Of sessions that have inputs which a run need not bring: those, ready to be fed. */
 const defaults = new Map<number, Readonly<Record<string, ort.Tensor>>>();
 
-/** Ends giving way to others. */
-let goFirst: (() => void) | undefined;
-
 /** The one task that Piscina gives this thread: it ends with the thread. */
-export default function serve({ port, signal, givesWay }: ServeTask): never {
-  if (givesWay) goFirst = giveWay();
+export default function serve({ port, signal }: ServeTask): never {
   initOrt();
   port.postMessage({ kind: 'started' } satisfies WorkerReply);
   for (;;) {
@@ -45,10 +40,6 @@ function answer(request: WorkerRequest): WorkerReply {
         sessions.delete(request.session);
         defaults.delete(request.session);
         return { kind: 'unloaded' };
-      case 'serve':
-        goFirst?.();
-        goFirst = undefined;
-        return { kind: 'serving' };
       case 'exit':
         return process.exit(0);
     }

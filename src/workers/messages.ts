@@ -3,12 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Tensor } from '../tensor.ts';
 
 /** What a thread begins with: requests come by `port`, and `signal[0]` goes up by one after each. */
-export type ServeTask = {
-  port: MessagePort;
-  signal: Int32Array<SharedArrayBuffer>;
-  /** Whether the thread lets others go first, until it is told to serve. */
-  givesWay: boolean;
-};
+export type ServeTask = { port: MessagePort; signal: Int32Array<SharedArrayBuffer> };
 
 /** Where a session's model comes from. `bytes` lie in shared memory, so that workers read one copy. */
 export type SessionSource =
@@ -38,20 +33,15 @@ export type RunRequest = {
 /** Gives back what a session holds; nobody runs it any more. One that isn't there is none. */
 export type UnloadRequest = { kind: 'unload'; session: number };
 
-/** The thread is one of those that serve: it gives way no more. */
-export type ServeRequest = { kind: 'serve' };
-
 /** Ends the thread between two runs, where that is safe: a run under way would take the whole process down. */
 export type ExitRequest = { kind: 'exit' };
 
-export type WorkerRequest = LoadRequest | RunRequest | UnloadRequest | ServeRequest | ExitRequest;
+export type WorkerRequest = LoadRequest | RunRequest | UnloadRequest | ExitRequest;
 
 /** `loadUs`: microseconds that creating the session took. */
 export type LoadReply = { kind: 'loaded'; loadUs: number };
 
 export type UnloadReply = { kind: 'unloaded' };
-
-export type ServeReply = { kind: 'serving' };
 
 /** `runUs`: microseconds that the run took in the worker. */
 export type RunReply = { kind: 'ran'; outputs: Tensor[]; runUs: number };
@@ -62,4 +52,4 @@ export type FailedReply = { kind: 'failed'; message: string };
 /** The first of all: the thread is ready for requests. */
 export type StartedReply = { kind: 'started' };
 
-export type WorkerReply = StartedReply | LoadReply | RunReply | UnloadReply | ServeReply | FailedReply;
+export type WorkerReply = StartedReply | LoadReply | RunReply | UnloadReply | FailedReply;

@@ -1,6 +1,7 @@
 // All workers: each has every session, loaded and warm, before it gets work; one that goes away is replaced. A session is never
 // created in a worker that has work, since that would hold it up: workers that lack one are replaced as well, one after the other.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeLow, raiseThreads } from '../thread-priority.ts';
 import type { NamedTensor, SessionSource } from './messages.ts';
 import { RunFailed, Worker } from './worker.ts';
 
@@ -194,11 +195,12 @@ export class WorkerPool {
 
   /**
    * One worker, loaded and warm, that nobody has yet. Sessions of a trial that fail are left out, and are out of the trial then.
-   * @param givesWay there are enough that serve meanwhile
+   * @param givesWay there are enough that serve meanwhile: it lets those go first, until it is admitted
    */
   async #build(trial: Trial, givesWay = false): Promise<Worker> {
     if (this.#closing.signal.aborted) throw new PoolClosed('the workers are closed');
-    const worker = new Worker(this.#nextId++, (gone) => this.#replace(gone), givesWay);
+    const make = () => new Worker(this.#nextId++, (gone) => this.#replace(gone));
+    const worker = givesWay ? makeLow(make) : make();
     const has = new Set<number>();
     this.#sessions.set(worker, has);
     try {
@@ -207,7 +209,6 @@ export class WorkerPool {
         await this.#load(worker, plan, trial);
         has.add(plan.session);
       }
-      if (givesWay) await worker.serve();
       if (!worker.alive) throw new Error(`worker ${worker.id} went away before it was ready`);
       return worker;
     } catch (error) {
@@ -269,6 +270,7 @@ export class WorkerPool {
       this.#sessions.delete(worker);
       return false;
     }
+    raiseThreads();
     this.#ready.add(worker);
     this.#events.ready(worker);
     // What was unloaded while it loaded.

@@ -27,8 +27,7 @@ export class Worker {
   #whenIdle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
-  /** @param givesWay whether the thread lets others go first, until `serve` */
-  constructor(id: number, onExit: (worker: Worker) => void, givesWay = false) {
+  constructor(id: number, onExit: (worker: Worker) => void) {
     this.id = id;
     this.#pool = new Piscina({
       filename: ENTRY,
@@ -58,7 +57,7 @@ export class Worker {
     });
     // The thread says that it stands: to end it while it loads onnxruntime aborts the process.
     this.#pending.push({ resolve: () => {}, reject: () => {} });
-    const task: ServeTask = { port: port2, signal: this.#signal, givesWay };
+    const task: ServeTask = { port: port2, signal: this.#signal };
     this.#pool.run(task, { transferList: [port2] }).catch(gone);
   }
 
@@ -75,11 +74,6 @@ export class Worker {
     const reply = await this.#send({ kind: 'load', ...request });
     if (reply.kind !== 'loaded') throw new Error(`a load was answered by ${reply.kind}`);
     return reply.loadUs;
-  }
-
-  /** The thread is as important as any from now on. */
-  async serve(): Promise<void> {
-    await this.#send({ kind: 'serve' });
   }
 
   /** Runs a session once. Rejects with RunFailed, or UNAVAILABLE if the thread exits. */
