@@ -1,5 +1,6 @@
 // How much of large messages the server holds at once: what a client says of a message's length is believed, so that a thousand
 // halves of large ones can't take the memory that a thousand whole ones would.
+import { ScorewireError } from '../errors.ts';
 
 /** From here on a message counts as large. */
 export const LARGE_BYTES = 1024 * 1024;
@@ -18,6 +19,16 @@ export class MessageBudget {
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /** @throws ScorewireError INVALID_ARGUMENT for what there is no room for though nobody else has any */
+  check(bytes: number): void {
+    if (bytes <= this.#limit) return;
+    throw new ScorewireError(
+      'invalid_argument',
+      'TOO_LARGE_TO_HOLD',
+      `what the request takes in memory, about ${Math.ceil(bytes)} bytes, is more than limits.max_batch_bytes has room for (${this.#limit}); send it in several requests`,
+    );
   }
 
   /** False: there is no room. */

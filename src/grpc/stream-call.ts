@@ -182,8 +182,12 @@ export class StreamCall implements StreamListener {
     this.#lent = undefined;
   }
 
-  /** Makes sure that there is room for so many bytes of what was made of messages. False: there is none. */
+  /**
+   * Makes sure that there is room for so many bytes of what was made of messages. False: there is none now.
+   * @throws ScorewireError INVALID_ARGUMENT where there never is
+   */
   hold(bytes: number): boolean {
+    this.#budget.check(bytes);
     return this.#budget.take(bytes);
   }
 

@@ -116,8 +116,16 @@ export class UnaryCall implements StreamListener {
     this.#giveMessageBack();
   }
 
-  /** Makes sure that there is room for so many bytes that are held until the call ends. False: there is none. */
+  /**
+   * Makes sure that there is room for so many bytes that are held until the call ends. False: there is none now.
+   * @throws ScorewireError INVALID_ARGUMENT where there never is
+   */
   hold(bytes: number): boolean {
+    this.#budget.check(bytes);
+    return this.#take(bytes);
+  }
+
+  #take(bytes: number): boolean {
     if (this.#settled) return true;
     if (!this.#budget.take(bytes)) return false;
     this.#heldBytes += bytes;
@@ -137,7 +145,7 @@ export class UnaryCall implements StreamListener {
    */
   answerFramed(framed: Buffer): void {
     const spare = this.#heldBytes - framed.length;
-    if (spare < 0 && framed.length > LARGE_BYTES && !this.hold(-spare)) {
+    if (spare < 0 && framed.length > LARGE_BYTES && !this.#take(-spare)) {
       this.refuse(NO_ROOM);
       return;
     }
