@@ -48,7 +48,8 @@ export type TensorSpec = {
   shape: readonly (number | null)[] | undefined;
 };
 
-const ARRAYS = {
+/** What holds the numbers of each type. */
+export const NUMBER_ARRAYS = {
   float16: Uint16Array,
   float32: Float32Array,
   float64: Float64Array,
@@ -65,7 +66,7 @@ const ARRAYS = {
 
 /** Zeros (or empty strings), `length` elements of them. */
 export function allocate(type: DataType, length: number): TensorData {
-  return type === 'string' ? new Array<string>(length).fill('') : new ARRAYS[type](length);
+  return type === 'string' ? new Array<string>(length).fill('') : new NUMBER_ARRAYS[type](length);
 }
 
 /** Number of elements of a tensor with these dimensions; 1 for a scalar. */
